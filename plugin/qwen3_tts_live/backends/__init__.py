@@ -1,0 +1,1 @@
+"""What turns a text segment into PCM. Each module is one backend; `factory.py` picks one."""

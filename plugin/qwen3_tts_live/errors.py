@@ -1,0 +1,121 @@
+"""Every error that this library raises on purpose.
+
+    SpeechError
+      InvalidRequestError          the request can never work as it is
+        UnknownLanguageError
+        UnknownVoiceError
+        TextTooLongError
+      OverloadedError              nothing is wrong with the request: come back later
+        QueueFullError             this session has too many utterances waiting
+        CapacityError              the whole synthesizer is full
+      BackendError                 what makes the sound failed
+        BackendUnavailableError    it is not installed, not reachable, or not built yet
+        BackendCrashedError        it died while it spoke
+      ClosedError                  the session or the synthesizer was closed
+
+`SpeechError.retryable` says whether the same call may succeed later without a change by the
+caller; `retry_after` is a hint in seconds where one is known. `code` is the error's name on the
+wire. An utterance raises at most one of these, once, and then it is over.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackendCrashedError",
+    "BackendError",
+    "BackendUnavailableError",
+    "CapacityError",
+    "ClosedError",
+    "InvalidRequestError",
+    "OverloadedError",
+    "QueueFullError",
+    "SpeechError",
+    "TextTooLongError",
+    "UnknownLanguageError",
+    "UnknownVoiceError",
+]
+
+
+class SpeechError(Exception):
+    """Base of all errors of this library.
+
+    Args:
+        message: what happened and what to do about it, for people.
+        retry_after: seconds after which a retry makes sense, where that is known.
+    """
+
+    code = "speech_error"
+    retryable = False
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+
+
+class InvalidRequestError(SpeechError):
+    """The request can never work as it is; the message names what to change."""
+
+    code = "invalid_request"
+
+
+class UnknownLanguageError(InvalidRequestError):
+    """The language is not one of the ten, nor Auto."""
+
+    code = "unknown_language"
+
+
+class UnknownVoiceError(InvalidRequestError):
+    """The voice is not one that this synthesizer has."""
+
+    code = "unknown_voice"
+
+
+class TextTooLongError(InvalidRequestError):
+    """The text of one utterance is longer than the limit."""
+
+    code = "text_too_long"
+
+
+class OverloadedError(SpeechError):
+    """Nothing is wrong with the request; there is no room for it now."""
+
+    code = "overloaded"
+    retryable = True
+
+
+class QueueFullError(OverloadedError):
+    """This session already has as many utterances waiting as it may."""
+
+    code = "queue_full"
+
+
+class CapacityError(OverloadedError):
+    """The synthesizer as a whole is full: too many sessions or utterances."""
+
+    code = "capacity"
+
+
+class BackendError(SpeechError):
+    """What makes the sound failed."""
+
+    code = "backend_error"
+
+
+class BackendUnavailableError(BackendError):
+    """The backend is not installed, not reachable, or not in this version."""
+
+    code = "backend_unavailable"
+
+
+class BackendCrashedError(BackendError):
+    """The backend died while it spoke; it has been replaced, so a retry can help."""
+
+    code = "backend_crashed"
+    retryable = True
+
+
+class ClosedError(SpeechError):
+    """The session or the synthesizer was closed, by its owner or because it was idle."""
+
+    code = "closed"
