@@ -1,0 +1,265 @@
+"""THE SEAM: what every way of speaking looks like to those who use it.
+
+    async with await open_synthesizer("preview:") as synthesizer:
+        session = await synthesizer.open_session(SessionOptions(language="English"))
+        utterance = session.utter()
+        utterance.push_text("Hel"); utterance.push_text("lo."); utterance.end_input()
+        async for event in utterance:      # Mark | AudioChunk | Finished; raises a SpeechError
+            ...
+        report = await session.interrupt()
+
+A **session** is one client's conversation. Its utterances play in the order in which they were
+made and never overlap; sessions run in parallel. An **utterance** is one turn, whose text may
+still be arriving while it speaks. Adapters and servers know nothing of what is behind this
+module; what is behind it knows nothing of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Protocol, Self, TypeAlias
+
+from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
+from qwen3_tts_live.text.languages import AUTO
+
+__all__ = [
+    "Event",
+    "Finished",
+    "InterruptReport",
+    "Mark",
+    "Session",
+    "SessionOptions",
+    "Synthesizer",
+    "SynthesizerInfo",
+    "SynthesizerStatus",
+    "Utterance",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOptions:
+    """How a session speaks.
+
+    Attributes:
+        voice: one of the synthesizer's voices; None for its default.
+        language: a name, ISO code or locale of one of the ten languages, or Auto.
+        instruct: how to say it, in words, for models that follow instructions.
+        seed: fixes the random draws of a backend that has any; None draws anew each time.
+        max_lead: seconds of audio that may wait for the consumer before the work is parked;
+            None for no limit (files). More wastes work on an interruption; below about 0.2 s
+            a busy event loop makes gaps.
+    """
+
+    voice: str | None = None
+    language: str = AUTO
+    instruct: str | None = None
+    seed: int | None = None
+    max_lead: float | None = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Ties a slice of the input to the audio in which it is heard; comes before that audio.
+
+    The `text` of all marks of an utterance joins to exactly what was pushed. `start` and `end`
+    are samples from the utterance's start. `exact` is false where they are an estimate.
+    """
+
+    utterance_id: str
+    text: str
+    start: int
+    end: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event of an utterance that did not fail.
+
+    `samples` counts the audio that was delivered before it. `queue_seconds` is the time from
+    the utterance's making to the start of its synthesis, `ttfb_seconds` from its first text to
+    its first chunk; None where that never came.
+    """
+
+    utterance_id: str
+    reason: Literal["completed", "interrupted"]
+    samples: int
+    queue_seconds: float | None
+    ttfb_seconds: float | None
+
+
+Event: TypeAlias = AudioChunk | Mark | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptReport:
+    """What an interrupt ended.
+
+    `stopped` is the id of the utterance that played, if one did; `flushed` are those behind it.
+    `generated` and `delivered` count samples of all of them together: made, and taken by the
+    consumers.
+    """
+
+    session_id: str
+    stopped: tuple[str, ...]
+    flushed: tuple[str, ...]
+    generated: int
+    delivered: int
+
+    @property
+    def generated_ms(self) -> int:
+        """Milliseconds of audio that had been made."""
+        return self.generated * 1000 // SAMPLE_RATE
+
+    @property
+    def delivered_ms(self) -> int:
+        """Milliseconds of audio that consumers had taken."""
+        return self.delivered * 1000 // SAMPLE_RATE
+
+
+class Utterance(Protocol):
+    """One turn of a session. Iterate it once, for its events.
+
+    As a context manager it is cancelled on the way out, unless it is over. Cancelling the task
+    that iterates, leaving the loop early, or dropping the last reference cancels it too.
+    """
+
+    @property
+    def id(self) -> str:
+        """Unique in the synthesizer."""
+        ...
+
+    def push_text(self, text: str) -> None:
+        """Add text. Does nothing once the utterance is over (an interrupt may come first).
+
+        Raises:
+            TextTooLongError: the utterance's text is longer than the limit.
+            RuntimeError: called after `end_input()`.
+        """
+        ...
+
+    def end_input(self) -> None:
+        """Say that no more text comes. May be called twice."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop this utterance alone; never waits. Its iteration ends as interrupted."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[Event]: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+
+
+class Session(Protocol):
+    """One client's conversation: a voice, a language and a queue of utterances."""
+
+    @property
+    def id(self) -> str:
+        """Unique in the synthesizer."""
+        ...
+
+    @property
+    def queued(self) -> int:
+        """Utterances that are not over: the one that is played and those behind it."""
+        ...
+
+    def utter(self, text: str | None = None, *, options: SessionOptions | None = None) -> Utterance:
+        """Queue an utterance.
+
+        Args:
+            text: the whole text; None to push it in pieces.
+            options: for this utterance alone, instead of the session's.
+
+        Raises:
+            InvalidRequestError: unknown voice or language, or the text is too long.
+            OverloadedError: the session's queue or the synthesizer is full.
+            ClosedError: the session was closed.
+        """
+        ...
+
+    async def interrupt(self) -> InterruptReport:
+        """Stop what plays and flush what waits.
+
+        When it returns, nothing of the utterances made before the call is computed any more,
+        and none of their chunks will be delivered. Utterances made after the call are not
+        touched. Takes at most one step of the backend and never waits for a consumer.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Interrupt and forget the session. May be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesizerInfo:
+    """What a synthesizer can do: the model's name, its languages and its voices."""
+
+    model: str
+    languages: tuple[str, ...]
+    voices: tuple[str, ...]
+    sample_rate: int = SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesizerStatus:
+    """What it does at the moment. `active` utterances are being synthesized, `queued` wait."""
+
+    sessions: int
+    active: int
+    queued: int
+
+
+class Synthesizer(Protocol):
+    """Something that speaks: an embedded voice, an engine in this process, a server far away."""
+
+    @property
+    def info(self) -> SynthesizerInfo:
+        """What it can do."""
+        ...
+
+    @property
+    def status(self) -> SynthesizerStatus:
+        """What it does now."""
+        ...
+
+    async def open_session(
+        self, options: SessionOptions | None = None, *, session_id: str | None = None
+    ) -> Session:
+        """Return the open session of that id (with new options, if given), else a new one.
+
+        Raises:
+            InvalidRequestError: unknown voice or language.
+            CapacityError: too many sessions are open.
+            ClosedError: the synthesizer was closed.
+        """
+        ...
+
+    def get_session(self, session_id: str) -> Session | None:
+        """Return the open session of that id, if there is one."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every session and release everything. May be called twice."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...

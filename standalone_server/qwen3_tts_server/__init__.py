@@ -1,0 +1,1 @@
+"""The standalone server: an aiohttp application in front of a synthesizer."""
