@@ -62,5 +62,5 @@ class Resampler:
 
     def push(self, samples: PcmSamples, *, last: bool = False) -> PcmSamples:
         """Return what can be computed so far; `last` flushes the filter's tail."""
-        out: PcmSamples = self._stream.resample_chunk(samples, last=last)
-        return out
+        out = self._stream.resample_chunk(samples, last=last)
+        return np.asarray(out).astype(np.int16, copy=False)

@@ -347,7 +347,9 @@ class LiveSynthesizer:
         language = canonical_language(options.language)
         if language not in (AUTO, *self.info.languages):
             known = ", ".join(self.info.languages)
-            raise InvalidRequestError(f"{self.info.model} does not speak {language}; it has {known}")
+            raise InvalidRequestError(
+                f"{self.info.model} does not speak {language}; it has {known}"
+            )
         voice = options.voice
         if voice is not None and voice not in self.info.voices:
             known = ", ".join(self.info.voices) or "only its own"
