@@ -40,12 +40,12 @@ class AudioChunk:
         return len(self.samples) / SAMPLE_RATE
 
 
-def to_pcm16(samples: NDArray[np.floating]) -> PcmSamples:
+def to_pcm16(samples: NDArray[np.float32]) -> PcmSamples:
     """Convert float samples in [-1, 1] to int16 by round(32767 x); louder ones are clipped.
 
     The rule is sample-wise, so the result does not depend on how a stream is cut.
     """
-    scaled = np.rint(np.clip(samples, -1.0, 1.0) * 32767.0)
+    scaled: NDArray[np.float32] = np.rint(np.clip(samples, -1.0, 1.0) * 32767.0)
     return scaled.astype(np.int16)
 
 

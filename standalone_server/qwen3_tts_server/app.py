@@ -1,0 +1,111 @@
+"""The application: routes, lifetime, the pages. Owns nothing of how speech is made."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.resources
+from pathlib import Path
+
+from aiohttp import web
+
+from qwen3_tts_live.synthesizer import Synthesizer
+from qwen3_tts_server.metrics import Metrics
+from qwen3_tts_server.options import ServerOptions
+from qwen3_tts_server.problems import add_headers, guard
+from qwen3_tts_server.speech import SpeechApi
+
+__all__ = ["Server"]
+
+_WEBUI = Path(str(importlib.resources.files("qwen3_tts_server"))) / "webui"
+
+
+class Server:
+    """The HTTP face of a synthesizer.
+
+    Args:
+        synthesizer: what speaks; stays its opener's to close.
+        options: the server's settings.
+    """
+
+    def __init__(self, synthesizer: Synthesizer, options: ServerOptions) -> None:
+        self._synthesizer = synthesizer
+        self._options = options
+        self._metrics = Metrics()
+        self._speech = SpeechApi(synthesizer, options, self._metrics)
+        self._runner: web.AppRunner | None = None
+        self.app = self._build()
+
+    def _build(self) -> web.Application:
+        # A character of text takes at most 12 bytes of JSON (an escaped surrogate pair).
+        body_limit = 12 * self._options.max_text + 4096
+        app = web.Application(middlewares=[guard], client_max_size=body_limit)
+        app.on_response_prepare.append(add_headers)
+        app.add_routes(
+            [
+                web.post("/tts/stream", self._speech.stream),
+                web.post("/tts/interrupt", self._speech.interrupt),
+                web.get("/health", self._health),
+                web.get("/ready", self._ready),
+                web.get("/metrics", self._render_metrics),
+                web.get("/info", self._info),
+                web.get("/", self._index),
+                web.static("/static", _WEBUI),
+            ]
+        )
+        return app
+
+    # ------------------------------------------------------------ lifetime
+
+    async def start(self) -> int:
+        """Listen; return the port.
+
+        Raises:
+            OSError: the address is taken or not ours.
+        """
+        # Without handler_cancellation a client that leaves while it is queued is never noticed.
+        self._runner = web.AppRunner(
+            self.app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._options.host, self._options.port)
+        try:
+            await site.start()
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Refuse new requests, let running ones end within the drain time, then cut the rest."""
+        self._speech.draining = True
+        try:
+            async with asyncio.timeout(self._options.drain_timeout):
+                await self._speech.drained()
+        except TimeoutError:
+            self._speech.cut_all()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    # ------------------------------------------------------------ small routes
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.json_response({"status": "draining" if self._speech.draining else "ready"})
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        if self._speech.draining:
+            return web.json_response({"status": "draining"}, status=503)
+        return web.json_response({"status": "ready", "model": self._synthesizer.info.model})
+
+    async def _info(self, request: web.Request) -> web.Response:
+        info, status = self._synthesizer.info, self._synthesizer.status
+        body = {"model": info.model, "sample_rate": info.sample_rate}
+        body |= {"languages": ["Auto", *info.languages], "voices": list(info.voices)}
+        body |= {"active": status.active, "queued": status.queued, "clients": status.sessions}
+        return web.json_response(body)
+
+    async def _render_metrics(self, request: web.Request) -> web.Response:
+        text = self._metrics.render(self._synthesizer)
+        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def _index(self, request: web.Request) -> web.FileResponse:
+        return web.FileResponse(_WEBUI / "index.html")

@@ -1,0 +1,101 @@
+"""`qwen3-tts-live serve`: open the engine, listen, and end well."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.util
+import logging
+import signal
+from pathlib import Path
+
+from qwen3_tts_live.errors import BackendUnavailableError
+from qwen3_tts_live.factory import SessionLimits, open_synthesizer
+from qwen3_tts_server.options import ServerOptions, add_arguments, from_arguments
+
+__all__ = ["Serve"]
+
+logger = logging.getLogger(__name__)
+
+
+class Serve:
+    """The command, as the command line finds it through its entry point."""
+
+    help = "run the standalone server and its WebUI"
+    description = (
+        "Serves POST /tts/stream, POST /tts/interrupt, a WebUI at /, /health, /ready and /metrics. "
+        "Without a checkpoint it speaks with the embedded voice."
+    )
+
+    @staticmethod
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        """Add the flags."""
+        add_arguments(parser)
+
+    @staticmethod
+    async def run(arguments: argparse.Namespace) -> int:
+        """Serve until SIGTERM or Ctrl-C."""
+        if importlib.util.find_spec("aiohttp") is None:
+            raise BackendUnavailableError("serve needs: pip install 'qwen3-tts-live[server]'")
+        return await serve(from_arguments(arguments))
+
+
+async def serve(options: ServerOptions) -> int:
+    """Run the server until it is told to stop."""
+    from qwen3_tts_server.app import Server  # needs aiohttp, which `--help` does not
+
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+
+    limits = SessionLimits(
+        max_sessions=options.max_clients,
+        max_queued=options.max_queued,
+        max_utterances=options.max_streams,
+        max_text=options.max_text,
+        idle_timeout=options.idle_timeout,
+    )
+    async with await open_synthesizer(engine_address(options), limits=limits) as synthesizer:
+        server = Server(synthesizer, options)
+        port = await server.start()
+        _announce(options, port, synthesizer.info.model)
+        await stopping.wait()
+        logger.info("stopping: streams may go on for %g s", options.drain_timeout)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)  # a second signal ends the process at once
+        await server.stop()
+    logger.info("stopped")
+    return 0
+
+
+def engine_address(options: ServerOptions) -> str:
+    """Return the address that `--engine auto` stands for, saying why; any other as it is."""
+    if options.engine != "auto":
+        return options.engine
+    if options.model_path is None:
+        logger.info("no --model-path: speaking with the embedded voice")
+        return "preview:"
+    if importlib.util.find_spec("torch") is None:
+        logger.warning(
+            "torch is not installed, so %s is not used: speaking with the embedded voice; "
+            "for Qwen3-TTS: pip install 'qwen3-tts-live[qwen]'",
+            options.model_path,
+        )
+        return "preview:"
+    if options.model_path.startswith((".", "/", "~")) and not Path(options.model_path).exists():
+        logger.warning("%s does not exist: speaking with the embedded voice", options.model_path)
+        return "preview:"
+    return f"qwen:{options.model_path}"
+
+
+def _announce(options: ServerOptions, port: int, model: str) -> None:
+    everywhere = options.host in ("0.0.0.0", "::", "")  # a comparison
+    address = "localhost" if everywhere else options.host
+    logger.info("%s speaks at http://%s:%d/", model, address, port)
+    if everywhere:
+        logger.warning(
+            "listening on every interface without a key: anyone who reaches port %d can speak "
+            "and interrupt; --host 127.0.0.1 keeps it to this machine",
+            port,
+        )

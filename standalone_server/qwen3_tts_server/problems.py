@@ -1,0 +1,129 @@
+"""What clients did wrong, or we did: one JSON shape for every error.
+
+{"error": {"code": "queue_full", "message": "...", "retryable": true, "request_id": "..."}}
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from qwen3_tts_live.errors import (
+    CapacityError,
+    InvalidRequestError,
+    OverloadedError,
+    QueueFullError,
+    SpeechError,
+    TextTooLongError,
+)
+
+__all__ = ["REQUEST_ID", "guard", "problem"]
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID = web.RequestKey("request_id", str)
+
+_STATUS: tuple[tuple[type[SpeechError], int], ...] = (
+    (QueueFullError, 429),
+    (CapacityError, 503),
+    (OverloadedError, 503),
+    (TextTooLongError, 413),
+    (InvalidRequestError, 400),
+    (SpeechError, 503),
+)
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    # Everything comes from this server; blob: is for audio that the page saves.
+    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
+
+
+def problem(
+    request: web.Request,
+    status: int,
+    code: str,
+    message: str,
+    *,
+    retryable: bool = False,
+    retry_after: float | None = None,
+) -> web.Response:
+    """Return an error response in the one shape."""
+    body = {"code": code, "message": message, "retryable": retryable}
+    body["request_id"] = request[REQUEST_ID]
+    response = web.json_response({"error": body}, status=status)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, round(retry_after)))
+    return response
+
+
+def from_speech_error(request: web.Request, error: SpeechError) -> web.Response:
+    """Return the response for an error of the library."""
+    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+    retry_after = error.retry_after or (1.0 if error.retryable else None)
+    return problem(
+        request,
+        status,
+        error.code,
+        error.message,
+        retryable=error.retryable,
+        retry_after=retry_after,
+    )
+
+
+@web.middleware
+async def guard(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Give every request an id, every response its headers, every failure the one shape."""
+    request[REQUEST_ID] = secrets.token_hex(8)
+    try:
+        # A page of another site may send a POST without asking first; browsers say so here.
+        if request.method == "POST" and request.headers.get("Sec-Fetch-Site") == "cross-site":
+            return problem(request, 403, "cross_site", "requests from other sites are refused")
+        return await handler(request)
+    except SpeechError as error:
+        return from_speech_error(request, error)
+    except web.HTTPException as error:
+        code = error.reason.lower().replace(" ", "_")
+        message = f"{request.method} {request.path}: {error.reason}"
+        response = problem(request, error.status, code, message)
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
+    except ConnectionError:
+        raise  # the client left: there is nobody to tell
+    except Exception:
+        logger.exception("request %s failed", request[REQUEST_ID])
+        message = "the server failed; its log has the details under this request id"
+        return problem(request, 500, "internal", message)
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Put the standing headers on a response that is about to be sent."""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if REQUEST_ID in request:
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
+
+
+def parse_json(data: bytes) -> dict[str, object]:
+    """Return the JSON object in `data`.
+
+    Raises:
+        InvalidRequestError: it is not JSON, or not an object.
+    """
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"the body is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InvalidRequestError('the body must be a JSON object: {"text": "..."}')
+    return value

@@ -1,0 +1,260 @@
+"""POST /tts/stream and POST /tts/interrupt: the API that existing clients know.
+
+A client_id is a session: its requests play one after another. Audio is raw PCM, 16 bits, little
+endian, 24 kHz, mono, in whole samples, under the documented name `audio/l16;rate=24000`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
+from qwen3_tts_live.errors import InvalidRequestError, SpeechError
+from qwen3_tts_live.synthesizer import (
+    Event,
+    Finished,
+    SessionOptions,
+    Synthesizer,
+    Utterance,
+)
+from qwen3_tts_server.metrics import Metrics
+from qwen3_tts_server.options import ServerOptions
+from qwen3_tts_server.problems import REQUEST_ID, parse_json, problem
+
+__all__ = ["SpeechApi"]
+
+logger = logging.getLogger(__name__)
+
+_CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
+# What a client that never reads can make the kernel hold: with the system's default it is 80
+# seconds of speech, which no interrupt can take back. Below about 8 KiB each chunk is a wake-up.
+_SEND_BUFFER = 16 * 1024
+_AUDIO_HEADERS = {
+    "Content-Type": "audio/l16;rate=24000",
+    "X-Audio-Format": "s16le",
+    "X-Accel-Buffering": "no",  # nginx: pass every chunk on at once
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRequest:
+    """What POST /tts/stream asks for."""
+
+    text: str
+    client_id: str
+    language: str
+
+    @classmethod
+    def parse(cls, body: bytes, request: web.Request) -> StreamRequest:
+        """Read and check the request.
+
+        Raises:
+            InvalidRequestError: what is wrong with it.
+        """
+        fields = parse_json(body)
+        text = _string(fields, "text", required=True)
+        if not text.strip():
+            raise InvalidRequestError("text is empty; send what to say")
+        if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+            raise InvalidRequestError(
+                "text holds a NUL or half of a surrogate pair; send UTF-8 text"
+            )
+        return cls(
+            text=text,
+            client_id=client_id(request, _string(fields, "client_id")),
+            language=_string(fields, "language") or "Auto",
+        )
+
+
+def _string(fields: Mapping[str, object], name: str, *, required: bool = False) -> str:
+    value = fields.get(name)
+    if value is None and not required:
+        return ""
+    if not isinstance(value, str):
+        kind = "missing" if value is None else f"a {type(value).__name__}"
+        raise InvalidRequestError(f"{name} must be a string; it is {kind}")
+    return value
+
+
+def client_id(request: web.Request, in_body: str = "") -> str:
+    """Return the client's id from the body, the query or the X-Client-Id header.
+
+    Raises:
+        InvalidRequestError: they disagree, or the id is malformed.
+    """
+    given = {in_body, request.query.get("client_id", ""), request.headers.get("X-Client-Id", "")}
+    given.discard("")
+    if len(given) > 1:
+        raise InvalidRequestError("client_id differs between body, query and X-Client-Id")
+    found = given.pop() if given else "default"
+    if not _CLIENT_ID.fullmatch(found):
+        raise InvalidRequestError(
+            "client_id must be 1 to 128 printable ASCII characters, no spaces"
+        )
+    return found
+
+
+class SpeechApi:
+    """The two routes.
+
+    Args:
+        synthesizer: what speaks.
+        options: the server's settings.
+        metrics: where to count.
+    """
+
+    def __init__(self, synthesizer: Synthesizer, options: ServerOptions, metrics: Metrics) -> None:
+        self._synthesizer = synthesizer
+        self._options = options
+        self._metrics = metrics
+        self._sending: dict[str, asyncio.Transport] = {}  # by utterance id
+        self._streams = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self.draining = False
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """POST /tts/stream {text, language, client_id} -> audio as it is made."""
+        if request.content_type != "application/json":
+            # Also keeps out forms of other sites, which cannot send this type without asking.
+            return problem(request, 415, "content_type", "send content-type: application/json")
+        if self.draining:
+            message = "the server is shutting down"
+            return problem(request, 503, "draining", message, retryable=True, retry_after=5)
+        arrived = time.monotonic()
+        wanted = StreamRequest.parse(await request.read(), request)
+        try:
+            session = await self._synthesizer.open_session(session_id=wanted.client_id)
+            position = session.queued
+            utterance = session.utter(wanted.text, options=SessionOptions(language=wanted.language))
+        except SpeechError:
+            self._metrics.request_ended("refused")
+            raise
+        with self._open():
+            async with utterance:
+                return await self._send(request, utterance, position, arrived)
+
+    async def interrupt(self, request: web.Request) -> web.StreamResponse:
+        """POST /tts/interrupt?client_id= -> what it stopped; 200 also where there was nothing."""
+        started = time.monotonic()
+        name = client_id(request, await _client_id_in_body(request))
+        session = self._synthesizer.get_session(name)
+        body: dict[str, object] = {"status": "idle", "client_id": name, "queue": "flushed"}
+        body |= {"stopped": 0, "flushed": 0, "generated_ms": 0, "delivered_ms": 0}
+        if session is not None:
+            report = await session.interrupt()
+            for utterance_id in report.stopped:
+                self._cut(utterance_id)
+            self._metrics.interrupted(report, time.monotonic() - started)
+            body["status"] = "interrupted" if report.stopped or report.flushed else "idle"
+            body |= {"stopped": len(report.stopped), "flushed": len(report.flushed)}
+            body |= {"generated_ms": report.generated_ms, "delivered_ms": report.delivered_ms}
+        return web.json_response(body)
+
+    def _cut(self, utterance_id: str) -> None:
+        """Drop what this process still holds of a stopped stream's audio.
+
+        What has been handed to the transport but not yet to the kernel can only be taken back
+        by ending the connection, so only the stream of a client that reads slowly is cut.
+        """
+        transport = self._sending.get(utterance_id)
+        if transport is not None and transport.get_write_buffer_size():
+            transport.abort()
+
+    async def _send(
+        self, request: web.Request, utterance: Utterance, position: int, arrived: float
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers=_AUDIO_HEADERS)
+        response.headers["X-Queue-Position"] = str(position)
+        try:
+            finished = await self._play(request, response, aiter(utterance), wait=position == 0)
+        except SpeechError as error:
+            self._metrics.request_ended("failed")
+            if not response.prepared or request.transport is None:
+                raise
+            # The status is sent; an unfinished body is the only way left to say it failed.
+            logger.warning("request %s broke off: %s", request[REQUEST_ID], error.message)
+            request.transport.abort()
+        except (ConnectionError, asyncio.CancelledError):
+            self._metrics.request_ended("left")
+            raise
+        else:
+            seconds = time.monotonic() - arrived
+            self._metrics.finished(finished, seconds, finished.samples / SAMPLE_RATE)
+        finally:
+            self._sending.pop(utterance.id, None)
+        return response
+
+    async def _play(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        events: AsyncIterator[Event],
+        *,
+        wait: bool,
+    ) -> Finished:
+        # A queued request is answered at once, as clients expect. One whose turn it is waits
+        # for its first event, so that what fails before any audio is a proper error.
+        event = await anext(events) if wait else None
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client left")
+        _shrink_send_buffer(transport)
+        await response.prepare(request)
+        while not isinstance(event, Finished):
+            if isinstance(event, AudioChunk):
+                self._sending[event.utterance_id] = transport
+                await self._write(response, event)
+            event = await anext(events)
+        return event
+
+    async def _write(self, response: web.StreamResponse, chunk: AudioChunk) -> None:
+        try:
+            async with asyncio.timeout(self._options.write_timeout):
+                await response.write(chunk.data)
+        except TimeoutError as error:
+            raise ConnectionResetError("the client stopped reading") from error
+
+    # ------------------------------------------------------------ shutting down
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        self._streams += 1
+        self._quiet.clear()
+        try:
+            yield
+        finally:
+            self._streams -= 1
+            if not self._streams:
+                self._quiet.set()
+
+    async def drained(self) -> None:
+        """Wait until no stream is open."""
+        await self._quiet.wait()
+
+    def cut_all(self) -> None:
+        """End every stream that is sending, without its end of body."""
+        for transport in self._sending.values():
+            transport.abort()
+
+
+async def _client_id_in_body(request: web.Request) -> str:
+    """Accept {"client_id": ...} in an interrupt's body too; most clients send none."""
+    if request.content_type != "application/json" or not request.can_read_body:
+        return ""
+    return _string(parse_json(await request.read()), "client_id")
+
+
+def _shrink_send_buffer(transport: asyncio.Transport) -> None:
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
