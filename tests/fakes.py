@@ -1,0 +1,89 @@
+"""Fakes that tests share: a backend that does what the test says, and a clock that it moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import numpy as np
+
+from qwen3_tts_live.backend import BackendEvent, Pcm, Segment
+
+CHUNK = 1920  # samples: one codec frame
+
+
+class FakeClock:
+    """A clock that stands still until it is told to move."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Run:
+    """One segment that the scripted backend is speaking."""
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.made = 0
+        self.permits = asyncio.Semaphore(0)
+
+
+def voice_of(text: str) -> int:
+    """The sample value that the scripted backend speaks `text` with: never 0."""
+    return 1 + sum(text.encode()) % 30_000
+
+
+class ScriptedBackend:
+    """Makes one chunk a character, one a permit; with `free`, without asking.
+
+    The samples of a segment all have the value `voice_of(text)`, so a test can hear whose they
+    are. A text with "boom" in it raises, one with "crash" fails as a crashed backend would.
+    """
+
+    name = "scripted"
+    languages = ("English", "Chinese")
+    voices = ("anna", "bert")
+
+    def __init__(self, *, free: bool = True) -> None:
+        self.free = free
+        self.running: list[Run] = []
+        self.started: list[str] = []
+        self.stopping = asyncio.Event()  # cleared: a stopped segment does not come to its end
+        self.stopping.set()
+        self.closed = False
+
+    def permit(self, chunks: int = 1) -> None:
+        """Let every running segment make that many more chunks."""
+        for run in self.running:
+            for _ in range(chunks):
+                run.permits.release()
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[BackendEvent, None]:
+        run = Run(segment)
+        self.running.append(run)
+        self.started.append(segment.text)
+        try:
+            for character in segment.text:
+                if self.free:
+                    await asyncio.sleep(0)
+                else:
+                    await run.permits.acquire()
+                if segment.text.endswith("boom") and character == "b":
+                    raise ZeroDivisionError("scripted")
+                run.made += CHUNK
+                yield Pcm(np.full(CHUNK, voice_of(segment.text), np.int16))
+        finally:
+            await self.stopping.wait()
+            self.running.remove(run)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def settle(turns: int = 50) -> None:
+    """Let everything that can go on without a permit go on."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
