@@ -107,7 +107,9 @@ class Speech:
             self._end_word(self._text_length, self._held_start + sum(map(len, self._held)))
 
     def _end_word(self, text_end: int, end: int) -> None:
-        send(wire.WORD_PLACED, wire.WORD.pack(self._word[0], text_end, self._word[1], end))
+        text_start, start = self._word
+        if text_end > text_start:
+            send(wire.WORD_PLACED, wire.WORD.pack(text_start, text_end, start, end))
         held = np.concatenate([*self._held, np.empty(0, np.int16)])
         # What lies beyond `end` belongs to the next word. The resampler may still owe some of
         # this word's audio; it goes out with the next word's, after that one was announced.
