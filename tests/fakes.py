@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import numpy as np
 
-from qwen3_tts_live.backend import BackendEvent, Pcm, Segment
+from qwen3_tts_live.backend import BackendEvent, Pcm, Segment, to_the_end
 
 CHUNK = 1920  # samples: one codec frame
 
@@ -76,8 +76,11 @@ class ScriptedBackend:
                 run.made += CHUNK
                 yield Pcm(np.full(CHUNK, voice_of(segment.text), np.int16))
         finally:
-            await self.stopping.wait()
-            self.running.remove(run)
+            await to_the_end(self._end(run))
+
+    async def _end(self, run: Run) -> None:
+        await self.stopping.wait()
+        self.running.remove(run)
 
     async def aclose(self) -> None:
         self.closed = True

@@ -7,14 +7,15 @@ layer (`session.py`) does the rest, the same way for every backend.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Backend", "BackendEvent", "Pcm", "Segment", "Word"]
+__all__ = ["Backend", "BackendEvent", "Pcm", "Segment", "Word", "to_the_end"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,9 @@ class Backend(Protocol):
 
         Closing the generator, or cancelling the task that waits on it, stops the work. When
         `aclose()` has returned (or the cancellation has come out), nothing is computed for the
-        segment any more and its place is free; that takes at most one step of the backend.
+        segment any more and its place is free; that takes at most one step of the backend. A
+        cancellation may also come while the generator cleans up after a natural end, so what it
+        awaits in `finally` goes through `to_the_end`.
 
         Raises:
             InvalidRequestError: this backend cannot speak it as asked.
@@ -91,3 +94,20 @@ class Backend(Protocol):
     async def aclose(self) -> None:
         """Release everything: processes, threads, memory. May be called twice."""
         ...
+
+
+async def to_the_end(work: Coroutine[object, object, None]) -> None:
+    """Await `work` to its end, even if the caller is cancelled meanwhile; then be cancelled.
+
+    For clean-up that must not be cut short. `work` has to end soon by itself.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

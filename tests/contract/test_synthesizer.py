@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from fakes import ScriptedBackend
 
+from fakes import ScriptedBackend
 from qwen3_tts_live import (
     SAMPLE_RATE,
     AudioChunk,
@@ -81,7 +81,9 @@ async def test_chunks_join_without_a_gap_and_the_end_counts_them(synthesizer: Sy
     assert (end.reason, end.samples) == ("completed", position)
 
 
-@pytest.mark.parametrize("text", ["Hello, there.  How are you?\n", "你好，world。 3.5 🎉", " ", "…"])
+@pytest.mark.parametrize(
+    "text", ["Hello, there.  How are you?\n", "你好，world。 3.5 🎉", " ", "…"]
+)
 async def test_marks_join_to_exactly_the_input(synthesizer: Synthesizer, text: str) -> None:
     session = await synthesizer.open_session()
     events = await listen(session.utter(text))

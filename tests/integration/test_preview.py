@@ -57,7 +57,9 @@ def workers() -> list[psutil.Process]:
 
 async def test_each_of_the_ten_languages_is_audible(backend: PreviewBackend) -> None:
     assert set(backend.languages) == set(HELLO)
-    spoken = {name: audio(await speak(backend, text, language=name)) for name, text in HELLO.items()}
+    spoken = {
+        name: audio(await speak(backend, text, language=name)) for name, text in HELLO.items()
+    }
     for name, samples in spoken.items():
         assert 0.4 * SAMPLE_RATE < len(samples) < 4 * SAMPLE_RATE, name
         assert np.sqrt(np.mean(samples.astype(float) ** 2)) > 500, name

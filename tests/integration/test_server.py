@@ -12,8 +12,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from fakes import CHUNK, ScriptedBackend, settle, voice_of
 
+from fakes import CHUNK, ScriptedBackend, settle, voice_of
 from qwen3_tts_live import SessionLimits
 from qwen3_tts_live.session import LiveSynthesizer
 from qwen3_tts_server.app import Server
@@ -341,7 +341,7 @@ async def test_a_slow_reader_is_parked_and_costs_the_others_nothing(start: Start
 
 async def test_a_client_that_stops_reading_is_cut_off_in_the_end(start: Start) -> None:
     running = await start(write_timeout=0.2)
-    reader, writer = await raw_stream(running, "x" * 4000)
+    _, writer = await raw_stream(running, "x" * 4000)
     await running.until(lambda: running.synthesizer.status.active == 1)
     await running.until(lambda: running.synthesizer.status.active == 0)
     assert running.backend.running == []

@@ -6,8 +6,8 @@ import asyncio
 import gc
 
 import pytest
-from fakes import CHUNK, FakeClock, ScriptedBackend, settle, voice_of
 
+from fakes import CHUNK, FakeClock, ScriptedBackend, settle, voice_of
 from qwen3_tts_live.audio import AudioChunk
 from qwen3_tts_live.errors import (
     BackendError,

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from fakes import CHUNK, ScriptedBackend, settle
 from hypothesis import settings, strategies
 from hypothesis.stateful import (
     Bundle,
@@ -22,6 +21,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from fakes import CHUNK, ScriptedBackend, settle
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
 from qwen3_tts_live.session import LiveSession, LiveSynthesizer
 from qwen3_tts_live.synthesizer import Event, Finished, Mark, SessionOptions

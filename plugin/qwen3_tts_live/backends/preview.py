@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator
 
 import numpy as np
 
-from qwen3_tts_live.backend import BackendEvent, Pcm, Segment, Word
+from qwen3_tts_live.backend import BackendEvent, Pcm, Segment, Word, to_the_end
 from qwen3_tts_live.backends import preview_wire as wire
 from qwen3_tts_live.errors import (
     BackendCrashedError,
@@ -107,7 +107,7 @@ class PreviewBackend:
                     raise event
                 yield event
         finally:
-            await speech.stop()
+            await to_the_end(speech.stop())
 
     async def aclose(self) -> None:
         """End the workers."""
