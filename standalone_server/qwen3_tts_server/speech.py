@@ -38,6 +38,9 @@ _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
 # What a client that never reads can make the kernel hold: with the system's default it is 80
 # seconds of speech, which no interrupt can take back. Below about 8 KiB each chunk is a wake-up.
 _SEND_BUFFER = 16 * 1024
+# Bytes handed over at a time: 80 ms. As each piece waits for the one before to be gone, it is also
+# the most that this process still holds of a stream when it is interrupted.
+_PIECE = 3840
 _AUDIO_HEADERS = {
     "Content-Type": "audio/l16;rate=24000",
     "X-Audio-Format": "s16le",
@@ -116,7 +119,7 @@ class SpeechApi:
         self._synthesizer = synthesizer
         self._options = options
         self._metrics = metrics
-        self._sending: dict[str, asyncio.Transport] = {}  # by utterance id
+        self._sending: set[asyncio.Transport] = set()
         self._streams = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -152,23 +155,11 @@ class SpeechApi:
         body |= {"stopped": 0, "flushed": 0, "generated_ms": 0, "delivered_ms": 0}
         if session is not None:
             report = await session.interrupt()
-            for utterance_id in report.stopped:
-                self._cut(utterance_id)
             self._metrics.interrupted(report, time.monotonic() - started)
             body["status"] = "interrupted" if report.stopped or report.flushed else "idle"
             body |= {"stopped": len(report.stopped), "flushed": len(report.flushed)}
             body |= {"generated_ms": report.generated_ms, "delivered_ms": report.delivered_ms}
         return web.json_response(body)
-
-    def _cut(self, utterance_id: str) -> None:
-        """Drop what this process still holds of a stopped stream's audio.
-
-        What has been handed to the transport but not yet to the kernel can only be taken back
-        by ending the connection, so only the stream of a client that reads slowly is cut.
-        """
-        transport = self._sending.get(utterance_id)
-        if transport is not None and transport.get_write_buffer_size():
-            transport.abort()
 
     async def _send(
         self, request: web.Request, utterance: Utterance, position: int, arrived: float
@@ -191,7 +182,8 @@ class SpeechApi:
             seconds = time.monotonic() - arrived
             self._metrics.finished(finished, seconds, finished.samples / SAMPLE_RATE)
         finally:
-            self._sending.pop(utterance.id, None)
+            if request.transport is not None:
+                self._sending.discard(request.transport)
         return response
 
     async def _play(
@@ -208,19 +200,21 @@ class SpeechApi:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the client left")
-        _shrink_send_buffer(transport)
+        _hold_little(transport)
         await response.prepare(request)
+        self._sending.add(transport)
         while not isinstance(event, Finished):
             if isinstance(event, AudioChunk):
-                self._sending[event.utterance_id] = transport
-                await self._write(response, event)
+                await self._write(request, response, event.data)
             event = await anext(events)
         return event
 
-    async def _write(self, response: web.StreamResponse, chunk: AudioChunk) -> None:
+    async def _write(self, request: web.Request, response: web.StreamResponse, data: bytes) -> None:
         try:
             async with asyncio.timeout(self._options.write_timeout):
-                await response.write(chunk.data)
+                for start in range(0, len(data), _PIECE):
+                    await response.write(data[start : start + _PIECE])
+                    await request.writer.drain()
         except TimeoutError as error:
             raise ConnectionResetError("the client stopped reading") from error
 
@@ -243,7 +237,7 @@ class SpeechApi:
 
     def cut_all(self) -> None:
         """End every stream that is sending, without its end of body."""
-        for transport in self._sending.values():
+        for transport in self._sending:
             transport.abort()
 
 
@@ -254,7 +248,9 @@ async def _client_id_in_body(request: web.Request) -> str:
     return _string(parse_json(await request.read()), "client_id")
 
 
-def _shrink_send_buffer(transport: asyncio.Transport) -> None:
+def _hold_little(transport: asyncio.Transport) -> None:
+    """Let little audio be on its way to the client, where no interrupt can take it back."""
+    transport.set_write_buffer_limits(high=0)  # draining waits until the kernel has everything
     connection = transport.get_extra_info("socket")
     if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import json
 import re
@@ -14,7 +13,7 @@ import aiohttp
 import pytest
 
 from fakes import CHUNK, ScriptedBackend, settle, voice_of
-from qwen3_tts_live import SessionLimits
+from qwen3_tts_live import SAMPLE_RATE, SessionLimits
 from qwen3_tts_live.session import LiveSynthesizer
 from qwen3_tts_server.app import Server
 from qwen3_tts_server.options import ServerOptions
@@ -194,20 +193,19 @@ async def test_an_interrupt_touches_no_other_client(start: Start) -> None:
     assert len(await theirs.read()) == 5 * CHUNK * 2
 
 
-async def test_after_the_reply_nothing_of_a_slow_readers_stream_is_sent(start: Start) -> None:
+async def test_an_interrupted_slow_reader_gets_what_was_sent_and_a_clean_end(start: Start) -> None:
     running = await start()
     reader, writer = await raw_stream(running, "x" * 4000)
-    await running.until(lambda: running.synthesizer.status.active == 1 and stalled(running))
+    await running.until(lambda: stalled(running))
+    (transport,) = running.server._speech._sending
+    assert transport.get_write_buffer_size() <= 2 * CHUNK + 8  # one piece and its frame
     report = await running.interrupt("slow")
     assert report["stopped"] == 1
-    # What the kernel already had still comes; what the server had not yet sent never does, so
-    # the body has no end.
     data = b""
-    with contextlib.suppress(ConnectionResetError):
-        while more := await reader.read(1 << 16):
-            data += more
-    assert not data.endswith(b"0\r\n\r\n")
-    assert len(data) < report["delivered_ms"] * 48
+    while not data.endswith(b"\r\n0\r\n\r\n"):
+        data += await reader.read(1 << 16)
+    frames = data.split(b"\r\n\r\n", 1)[1].count(b"\r\n") // 2 - 1  # without the last, empty one
+    assert frames * 80 <= report["delivered_ms"] < report["generated_ms"]
     writer.close()
 
 
@@ -307,9 +305,13 @@ async def raw_stream(
 
 def stalled(running: Running) -> bool:
     """Whether the slow stream has filled every buffer between the backend and its reader."""
-    sending = running.server._speech._sending.values()
-    waiting = sum(run.made for run in running.backend.running)
-    return any(one.get_write_buffer_size() for one in sending) and waiting > 50 * CHUNK
+    sending = running.server._speech._sending
+    session = running.synthesizer.get_session("slow")
+    return (
+        any(one.get_write_buffer_size() for one in sending)
+        and session is not None
+        and sum(turn.waiting for turn in session._turns) > 2.9 * SAMPLE_RATE
+    )
 
 
 async def test_a_client_that_leaves_frees_its_work_playing_or_queued(start: Start) -> None:

@@ -2,12 +2,17 @@
 import { openPlayer, PcmDecoder, SAMPLE_RATE } from "/static/player.js";
 
 const $ = (id) => document.getElementById(id);
+// Seconds of audio to hold. What is read beyond the need cannot be interrupted on the server any
+// more; below about half a second a busy page makes gaps.
+const LEAD = 2;
 const ms = (value) => `${Math.round(value)} ms`;
 
 export let player = null; // exported for whoever wants to look inside, tests included
 let epoch = 0; // an interrupt starts a new one; what older requests still receive is dropped
 let open = 0; // requests of this epoch that are not over
 let firstAudioOf = null; // when the request was sent whose first audio is awaited
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 function say(text, bad = false) {
   $("status").textContent = text;
@@ -66,6 +71,7 @@ async function receive(reader, mine, sent) {
   let samples = 0;
   let first = 0;
   for (;;) {
+    while (mine === epoch && player.state.buffered > LEAD * SAMPLE_RATE) await pause(50);
     const { done, value } = await reader.read();
     if (mine !== epoch) return;
     if (done) break;

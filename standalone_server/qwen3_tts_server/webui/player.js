@@ -50,6 +50,7 @@ class WorkletPlayer {
   }
 
   push(samples) {
+    this.state.buffered += samples.length; // until the next report
     this.node.port.postMessage({ samples }, [samples.buffer]);
   }
 
