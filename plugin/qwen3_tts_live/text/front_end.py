@@ -18,7 +18,9 @@ _MAX_CHARS = 300
 
 # A western full stop ends a sentence only before white space ("3.5", "example.com"); the
 # full-width ones always do. Closing quotes and brackets stay with their sentence.
-_END = re.compile(r"(?:[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？；]+[”’」』）】]*(?=[^。！？；”’」』）】])|\n)\s*(?=\S)")
+_END = re.compile(
+    r"(?:[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？；]+[”’」』）】]*(?=[^。！？；”’」』）】])|\n)\s*(?=\S)"
+)
 _SPEAKABLE = re.compile(r"[^\W_]")
 
 
