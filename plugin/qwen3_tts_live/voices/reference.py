@@ -1,0 +1,92 @@
+"""Reference audio for cloning: any usual file or an array in, 24 kHz mono float32 out.
+
+Everything that can be wrong with it is found here, before a model sees it, and before more than
+a header is read where a header is enough. Knows nothing about models.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from qwen3_tts_live.audio import SAMPLE_RATE
+from qwen3_tts_live.errors import InvalidRequestError
+
+__all__ = ["MAX_SECONDS", "MIN_SECONDS", "AudioSource", "load_reference", "with_silence"]
+
+#: A file's path, or samples of shape (n,) or (n, channels) with their rate.
+AudioSource: TypeAlias = str | Path | tuple[NDArray[np.float32] | NDArray[np.int16], int]
+
+#: Less than half a second tells a voice from no other.
+MIN_SECONDS = 0.5
+#: A minute is more than an embedding needs, and as a reference it is 750 rows of every prompt.
+MAX_SECONDS = 60.0
+
+# Below telephone quality there is no voice left to clone; above studio rates the number is wrong.
+_RATES = (4_000, 384_000)
+_MOST_CHANNELS = 16
+# A louder peak than this is speech; recordings that are silent by mistake stay far below.
+_SILENT_PEAK = 1e-3
+# After the reference in a prompt: without it the model repeats the reference's last second.
+_SILENCE_SECONDS = 0.5
+
+
+def load_reference(source: AudioSource) -> NDArray[np.float32]:
+    """Return the reference as (n,) float32 mono at 24 kHz, in [-1, 1].
+
+    Raises:
+        InvalidRequestError: it cannot be read, is too short, too long, silent, or not audio.
+    """
+    if isinstance(source, tuple):
+        samples, rate = source
+        _check_shape(len(samples), rate, 1 if samples.ndim == 1 else samples.shape[1])
+    else:
+        samples, rate = _read(Path(source))
+    if samples.dtype == np.int16:
+        samples = samples.astype(np.float32) / 32768.0
+    mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+    if not np.isfinite(mono).all():
+        raise InvalidRequestError("the reference audio holds values that are not numbers")
+    resampled: NDArray[np.float32] = soxr.resample(mono.astype(np.float32), rate, SAMPLE_RATE)
+    if np.abs(resampled).max(initial=0.0) < _SILENT_PEAK:
+        raise InvalidRequestError("the reference audio is silent; record it again")
+    return np.clip(resampled, -1.0, 1.0)
+
+
+def with_silence(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (n,) samples at 24 kHz with the silence that ends a reference in a prompt."""
+    return np.pad(samples, (0, int(_SILENCE_SECONDS * SAMPLE_RATE)))
+
+
+def _read(path: Path) -> tuple[NDArray[np.float32], int]:
+    if not path.is_file():
+        raise InvalidRequestError(f"no reference audio at {path}")
+    try:
+        info = soundfile.info(str(path))
+        _check_shape(info.frames, info.samplerate, info.channels)
+        # A header may lie about the length: no more than the limit is decoded.
+        most = int(MAX_SECONDS * info.samplerate) + 1
+        samples, rate = soundfile.read(str(path), frames=most, dtype="float32")
+    except soundfile.LibsndfileError as error:
+        raise InvalidRequestError(
+            f"{path.name} cannot be read as audio ({error.error_string}); use wav, flac, ogg or mp3"
+        ) from error
+    _check_shape(len(samples), rate, info.channels)
+    return samples, rate
+
+
+def _check_shape(count: int, rate: int, channels: int) -> None:
+    if not _RATES[0] <= rate <= _RATES[1]:
+        raise InvalidRequestError(f"reference audio at {rate} samples a second is not usable")
+    if not 1 <= channels <= _MOST_CHANNELS:
+        raise InvalidRequestError(f"reference audio with {channels} channels is not usable")
+    if not MIN_SECONDS <= count / rate <= MAX_SECONDS:
+        raise InvalidRequestError(
+            f"the reference audio is {count / rate:.2f} s long; "
+            f"{MIN_SECONDS:g} to {MAX_SECONDS:g} s are usable, 5 to 15 s are best"
+        )
