@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
 from qwen3_tts_live.errors import SpeechError
-from qwen3_tts_live.factory import open_synthesizer
+from qwen3_tts_live.factory import QwenOptions, open_synthesizer
 from qwen3_tts_live.session import SessionLimits
 from qwen3_tts_live.synthesizer import (
     Finished,
@@ -22,6 +22,7 @@ __all__ = [
     "Finished",
     "InterruptReport",
     "Mark",
+    "QwenOptions",
     "Session",
     "SessionLimits",
     "SessionOptions",

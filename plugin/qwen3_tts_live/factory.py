@@ -8,12 +8,16 @@ openai+http://HOST/v1 any server with a streaming /v1/audio/speech (also openai+
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from qwen3_tts_live.backends.preview import PreviewBackend
+from qwen3_tts_live.backends.qwen_open import open_qwen
+from qwen3_tts_live.backends.qwen_options import QwenOptions
 from qwen3_tts_live.errors import BackendUnavailableError, InvalidRequestError
 from qwen3_tts_live.session import LiveSynthesizer, SessionLimits
 from qwen3_tts_live.synthesizer import Synthesizer
 
-__all__ = ["SCHEMES", "SessionLimits", "open_synthesizer"]
+__all__ = ["SCHEMES", "QwenOptions", "SessionLimits", "open_synthesizer"]
 
 #: Every address scheme, and an example of it.
 SCHEMES = {
@@ -27,7 +31,6 @@ SCHEMES = {
 }
 
 _MISSING = {
-    "qwen:": "the Qwen3-TTS engine",
     "ws://": "the WebSocket client",
     "wss://": "the WebSocket client",
     "unix:": "the WebSocket client",
@@ -36,16 +39,21 @@ _MISSING = {
 }
 
 
-async def open_synthesizer(address: str, *, limits: SessionLimits | None = None) -> Synthesizer:
+async def open_synthesizer(
+    address: str, *, limits: SessionLimits | None = None, qwen: QwenOptions | None = None
+) -> Synthesizer:
     """Open what `address` names; it is ready to speak when this returns.
 
     Args:
         address: one of the schemes in the module's docstring.
         limits: what a synthesizer in this process accepts.
+        qwen: how Qwen3-TTS runs and speaks; for `qwen:` addresses alone.
 
     Raises:
-        InvalidRequestError: the address has none of the known schemes.
-        BackendUnavailableError: what it names is not installed or not in this version.
+        InvalidRequestError: the address has none of the known schemes, names no checkpoint, or
+            the settings do not fit what it names.
+        BackendUnavailableError: what it names is not installed, cannot be downloaded or loaded,
+            or is not in this version.
     """
     scheme = next((scheme for scheme in SCHEMES if address.startswith(scheme)), None)
     if scheme is None:
@@ -55,4 +63,16 @@ async def open_synthesizer(address: str, *, limits: SessionLimits | None = None)
         raise BackendUnavailableError(
             f"{_MISSING[scheme]} ({scheme}) is not in this version yet; use preview:"
         )
+    if scheme == "qwen:":
+        backend = await open_qwen(address.removeprefix(scheme), qwen or QwenOptions())
+        return LiveSynthesizer(backend, limits, engine=lambda: backend.metrics)
+    if qwen is not None and (names := _changed(qwen)):
+        raise InvalidRequestError(f"{names}: only qwen: engines have that; {address} has not")
     return LiveSynthesizer(await PreviewBackend.open(), limits)
+
+
+def _changed(qwen: QwenOptions) -> str:
+    """Return the names of the settings that are not the defaults."""
+    default = QwenOptions()
+    names = (field.name for field in fields(qwen))
+    return ", ".join(name for name in names if getattr(qwen, name) != getattr(default, name))

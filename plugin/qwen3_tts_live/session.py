@@ -23,6 +23,7 @@ from typing import Self
 
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
 from qwen3_tts_live.backend import Backend, Pcm, Segment, Word
+from qwen3_tts_live.engine.metrics import EngineMetrics
 from qwen3_tts_live.errors import (
     BackendError,
     CapacityError,
@@ -247,6 +248,7 @@ class LiveSynthesizer:
         backend: what makes the sound; closed with the synthesizer.
         limits: what to accept.
         clock: seconds, rising; for idle time and for the timings in `Finished`.
+        engine: what the engine behind the backend does, for `status`, where there is one.
     """
 
     def __init__(
@@ -255,11 +257,13 @@ class LiveSynthesizer:
         limits: SessionLimits | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        engine: Callable[[], EngineMetrics | None] = lambda: None,
     ) -> None:
         self.backend = backend
         self.limits = limits or SessionLimits()
         self.clock = clock
         self.info = SynthesizerInfo(backend.name, backend.languages, backend.voices)
+        self._engine = engine
         self._sessions: dict[str, LiveSession] = {}
         self._numbers = itertools.count(1)
         self._closed = False
@@ -269,7 +273,8 @@ class LiveSynthesizer:
         """What it does now."""
         active = sum(session.active for session in self._sessions.values())
         turns = sum(session.queued for session in self._sessions.values())
-        return SynthesizerStatus(len(self._sessions), active, max(0, turns - active))
+        queued = max(0, turns - active)
+        return SynthesizerStatus(len(self._sessions), active, queued, self._engine())
 
     async def open_session(
         self, options: SessionOptions | None = None, *, session_id: str | None = None
@@ -350,13 +355,18 @@ class LiveSynthesizer:
             raise InvalidRequestError(
                 f"{self.info.model} does not speak {language}; it has {known}"
             )
-        voice = options.voice
-        if voice is not None and voice not in self.info.voices:
-            known = ", ".join(self.info.voices) or "only its own"
-            raise UnknownVoiceError(f"unknown voice {voice[:40]!r}; known: {known}")
+        voice = None if options.voice is None else self._voice(options.voice)
         if options.max_lead is not None and options.max_lead <= 0:
             raise InvalidRequestError("max_lead must be above 0 seconds, or None for no limit")
-        return replace(options, language=language)
+        return replace(options, language=language, voice=voice)
+
+    def _voice(self, name: str) -> str:
+        """Return a voice's name as the backend spells it."""
+        for known in self.info.voices:
+            if known.lower() == name.lower():
+                return known
+        names = ", ".join(self.info.voices) or "only its own"
+        raise UnknownVoiceError(f"unknown voice {name[:40]!r}; known: {names}")
 
     def forget(self, session: LiveSession) -> None:
         """Take a closed session off the list."""

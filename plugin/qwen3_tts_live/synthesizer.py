@@ -22,9 +22,11 @@ from types import TracebackType
 from typing import Literal, Protocol, Self, TypeAlias
 
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
+from qwen3_tts_live.engine.metrics import EngineMetrics
 from qwen3_tts_live.text.languages import AUTO
 
 __all__ = [
+    "EngineMetrics",
     "Event",
     "Finished",
     "InterruptReport",
@@ -214,11 +216,15 @@ class SynthesizerInfo:
 
 @dataclass(frozen=True, slots=True)
 class SynthesizerStatus:
-    """What it does at the moment. `active` utterances are being synthesized, `queued` wait."""
+    """What it does at the moment. `active` utterances are being synthesized, `queued` wait.
+
+    `engine` says what the engine in this process does, where there is one.
+    """
 
     sessions: int
     active: int
     queued: int
+    engine: EngineMetrics | None = None
 
 
 class Synthesizer(Protocol):

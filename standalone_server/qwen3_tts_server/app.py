@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from qwen3_tts_live.errors import OverloadedError
 from qwen3_tts_live.synthesizer import Synthesizer
 from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.options import ServerOptions
@@ -20,18 +21,17 @@ _WEBUI = Path(str(importlib.resources.files("qwen3_tts_server"))) / "webui"
 
 
 class Server:
-    """The HTTP face of a synthesizer.
+    """The HTTP face of a synthesizer: it answers from `start()` on and speaks from `open()` on.
 
     Args:
-        synthesizer: what speaks; stays its opener's to close.
         options: the server's settings.
     """
 
-    def __init__(self, synthesizer: Synthesizer, options: ServerOptions) -> None:
-        self._synthesizer = synthesizer
+    def __init__(self, options: ServerOptions) -> None:
+        self._opened: Synthesizer | None = None
         self._options = options
         self._metrics = Metrics()
-        self._speech = SpeechApi(synthesizer, options, self._metrics)
+        self._speech = SpeechApi(lambda: self._synthesizer, options, self._metrics)
         self._runner: web.AppRunner | None = None
         self.app = self._build()
 
@@ -75,6 +75,10 @@ class Server:
             raise
         return int(self._runner.addresses[0][1])
 
+    def open(self, synthesizer: Synthesizer) -> None:
+        """Speak with `synthesizer` from now on; it stays its opener's to close."""
+        self._opened = synthesizer
+
     async def stop(self) -> None:
         """Refuse new requests, let running ones end within the drain time, then cut the rest."""
         self._speech.draining = True
@@ -86,15 +90,31 @@ class Server:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    @property
+    def _synthesizer(self) -> Synthesizer:
+        if self._opened is None:
+            raise OverloadedError("the model is loading; /ready says when", retry_after=5.0)
+        return self._opened
+
     # ------------------------------------------------------------ small routes
 
+    @property
+    def _state(self) -> str:
+        if self._speech.draining:
+            return "draining"
+        if self._opened is None:
+            return "loading"
+        engine = self._opened.status.engine
+        return "ready" if engine is None or engine.alive else "failed"
+
     async def _health(self, request: web.Request) -> web.Response:
-        return web.json_response({"status": "draining" if self._speech.draining else "ready"})
+        return web.json_response({"status": self._state})
 
     async def _ready(self, request: web.Request) -> web.Response:
-        if self._speech.draining:
-            return web.json_response({"status": "draining"}, status=503)
-        return web.json_response({"status": "ready", "model": self._synthesizer.info.model})
+        body = {"status": self._state}
+        if body["status"] != "ready":
+            return web.json_response(body, status=503)
+        return web.json_response(body | {"model": self._synthesizer.info.model})
 
     async def _info(self, request: web.Request) -> web.Response:
         info, status = self._synthesizer.info, self._synthesizer.status
@@ -104,7 +124,7 @@ class Server:
         return web.json_response(body)
 
     async def _render_metrics(self, request: web.Request) -> web.Response:
-        text = self._metrics.render(self._synthesizer)
+        text = self._metrics.render(None if self._opened is None else self._opened.status)
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def _index(self, request: web.Request) -> web.FileResponse:

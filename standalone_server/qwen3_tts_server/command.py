@@ -11,6 +11,7 @@ from pathlib import Path
 
 from qwen3_tts_live.errors import BackendUnavailableError
 from qwen3_tts_live.factory import SessionLimits, open_synthesizer
+from qwen3_tts_live.synthesizer import Synthesizer
 from qwen3_tts_server.options import ServerOptions, add_arguments, from_arguments
 
 __all__ = ["Serve"]
@@ -49,6 +50,29 @@ async def serve(options: ServerOptions) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
 
+    server = Server(options)
+    port = await server.start()
+    synthesizer = None
+    try:
+        synthesizer = await _opened_unless(stopping, options)
+        if synthesizer is not None:
+            server.open(synthesizer)
+            _announce(options, port, synthesizer.info.model)
+            await stopping.wait()
+            logger.info("stopping: streams may go on for %g s", options.drain_timeout)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)  # a second signal ends the process at once
+        await server.stop()
+        if synthesizer is not None:
+            await synthesizer.aclose()
+    logger.info("stopped")
+    return 0
+
+
+async def _opened_unless(stopping: asyncio.Event, options: ServerOptions) -> Synthesizer | None:
+    """Open the engine; None if the server was told to stop meanwhile."""
+    address = engine_address(options)
     limits = SessionLimits(
         max_sessions=options.max_clients,
         max_queued=options.max_queued,
@@ -56,17 +80,17 @@ async def serve(options: ServerOptions) -> int:
         max_text=options.max_text,
         idle_timeout=options.idle_timeout,
     )
-    async with await open_synthesizer(engine_address(options), limits=limits) as synthesizer:
-        server = Server(synthesizer, options)
-        port = await server.start()
-        _announce(options, port, synthesizer.info.model)
-        await stopping.wait()
-        logger.info("stopping: streams may go on for %g s", options.drain_timeout)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)  # a second signal ends the process at once
-        await server.stop()
-    logger.info("stopped")
-    return 0
+    # What is said about Qwen3-TTS means nothing to the other engines, and its defaults are ours.
+    qwen = options.qwen if address.startswith("qwen:") else None
+    opening = asyncio.create_task(open_synthesizer(address, limits=limits, qwen=qwen))
+    told = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait((opening, told), return_when=asyncio.FIRST_COMPLETED)
+        return opening.result() if opening.done() else None
+    finally:
+        told.cancel()
+        opening.cancel()
+        await asyncio.gather(opening, told, return_exceptions=True)
 
 
 def engine_address(options: ServerOptions) -> str:

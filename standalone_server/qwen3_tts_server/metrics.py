@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Iterator
 
-from qwen3_tts_live.synthesizer import Finished, InterruptReport, Synthesizer
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from qwen3_tts_live.synthesizer import (
+    EngineMetrics,
+    Finished,
+    InterruptReport,
+    SynthesizerStatus,
+)
 
 __all__ = ["Metrics"]
 
 _FAST = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _RATIO = (0.001, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 5.0)
+
+# Fields of EngineMetrics, and what they are.
+_ENGINE_COUNTERS = {
+    "steps": "Turns of the engine",
+    "frames": "Codec frames decoded, 80 ms of audio each",
+    "step_seconds": "Time that all turns took",
+}
+_ENGINE_GAUGES = {
+    "alive": "1 while the engine takes requests",
+    "last_step_seconds": "Time that the last turn took",
+    "batch": "Segments that the last turn decoded a frame of",
+    "active": "Segments that hold a slot",
+    "queued": "Segments that wait for a slot or their first text",
+    "parked": "Segments whose consumer has audio enough",
+    "waiting_text": "Segments whose next text has not arrived",
+    "cancel_seconds": "Longest time from a cancellation to the free slot",
+    "last_cancel_seconds": "Time from the last cancellation to the free slot",
+}
 
 
 class Metrics:
@@ -49,6 +76,8 @@ class Metrics:
         self._active = Gauge("tts_active_streams", "Utterances being made", registry=registry)
         self._queued = Gauge("tts_queued_streams", "Utterances waiting", registry=registry)
         self._clients = Gauge("tts_clients", "Clients remembered", registry=registry)
+        self._engine = _EngineCollector()
+        registry.register(self._engine)
 
     def request_ended(self, outcome: str) -> None:
         """Count a request: completed, interrupted, failed, refused or left."""
@@ -71,10 +100,30 @@ class Metrics:
         self._cancelled.inc(len(report.stopped) + len(report.flushed))
         self._interrupt_seconds.observe(seconds)
 
-    def render(self, synthesizer: Synthesizer) -> bytes:
-        """Return the metrics as Prometheus text."""
-        status = synthesizer.status
-        self._active.set(status.active)
-        self._queued.set(status.queued)
-        self._clients.set(status.sessions)
+    def render(self, status: SynthesizerStatus | None) -> bytes:
+        """Return the metrics as Prometheus text; `status` is None while the model loads."""
+        if status is not None:
+            self._active.set(status.active)
+            self._queued.set(status.queued)
+            self._clients.set(status.sessions)
+            self._engine.now = status.engine
         return generate_latest(self.registry)
+
+
+class _EngineCollector(Collector):
+    """What the engine counts itself, where the synthesizer has one in this process."""
+
+    def __init__(self) -> None:
+        self.now: EngineMetrics | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        if (engine := self.now) is None:
+            return
+        for name, what in _ENGINE_COUNTERS.items():
+            yield CounterMetricFamily(f"tts_engine_{name}", what, value=getattr(engine, name))
+        for name, what in _ENGINE_GAUGES.items():
+            yield GaugeMetricFamily(f"tts_engine_{name}", what, value=getattr(engine, name))
+        ended = CounterMetricFamily("tts_engine_ended", "Segments that are over", labels=["reason"])
+        for reason, count in engine.ended.items():
+            ended.add_metric([reason], count)
+        yield ended

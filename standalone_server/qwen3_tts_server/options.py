@@ -8,9 +8,16 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+
+from qwen3_tts_live.cli.qwen_flags import add_qwen_flags, qwen_options
+from qwen3_tts_live.factory import QwenOptions
 
 __all__ = ["ServerOptions", "add_arguments", "from_arguments"]
+
+
+# The documented defaults of `serve`, which existing clients were tuned to.
+_QWEN = QwenOptions(temperature=0.8, repetition_penalty=1.1, chunk_size=1, pre_buffer=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +26,9 @@ class ServerOptions:
 
     engine: str = "auto"
     model_path: str | None = None
-    ref_audio: str | None = None
+    qwen: QwenOptions = _QWEN
     host: str = "0.0.0.0"  # documented default; `serve` warns about it
     port: int = 9000
-    temperature: float = 0.8
-    repetition_penalty: float = 1.1
-    chunk_size: int = 1
-    pre_buffer: int = 0
     max_text: int = 20_000
     max_queued: int = 32
     max_streams: int = 512
@@ -54,28 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
         default=environ.get("MODEL_PATH"),
         help="a Qwen3-TTS checkpoint: a folder or a Hugging Face repository (env MODEL_PATH)",
     )
-    speech.add_argument(
-        "--ref-audio",
-        metavar="FILE",
-        default=environ.get("REF_AUDIO_PATH"),
-        help="the voice to clone, for Base checkpoints (env REF_AUDIO_PATH)",
-    )
-    speech.add_argument("--temperature", type=float, default=default.temperature)
-    speech.add_argument("--repetition-penalty", type=float, default=default.repetition_penalty)
-    speech.add_argument(
-        "--chunk-size",
-        type=int,
-        metavar="FRAMES",
-        default=default.chunk_size,
-        help="codec frames (80 ms each) a chunk, once the stream runs (default: %(default)s)",
-    )
-    speech.add_argument(
-        "--pre-buffer",
-        type=int,
-        metavar="CHUNKS",
-        default=default.pre_buffer,
-        help="chunks to hold back before the first is sent (default: %(default)s)",
-    )
+    # REF_AUDIO_PATH is the environment's name for --ref-audio.
+    add_qwen_flags(parser, replace(default.qwen, ref_audio=environ.get("REF_AUDIO_PATH")))
 
     network = parser.add_argument_group("network")
     network.add_argument(
@@ -109,6 +92,12 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
 
 
 def from_arguments(arguments: argparse.Namespace) -> ServerOptions:
-    """Return the options that parsed flags stand for."""
-    names = [field.name for field in fields(ServerOptions)]
-    return ServerOptions(**{name: getattr(arguments, name) for name in names})
+    """Return the options that parsed flags stand for.
+
+    Raises:
+        InvalidRequestError: a value makes no sense.
+    """
+    names = [field.name for field in fields(ServerOptions) if field.name != "qwen"]
+    return ServerOptions(
+        qwen=qwen_options(arguments, _QWEN), **{name: getattr(arguments, name) for name in names}
+    )

@@ -11,7 +11,7 @@ import logging
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -110,12 +110,14 @@ class SpeechApi:
     """The two routes.
 
     Args:
-        synthesizer: what speaks.
+        synthesizer: returns what speaks, or raises why nothing does.
         options: the server's settings.
         metrics: where to count.
     """
 
-    def __init__(self, synthesizer: Synthesizer, options: ServerOptions, metrics: Metrics) -> None:
+    def __init__(
+        self, synthesizer: Callable[[], Synthesizer], options: ServerOptions, metrics: Metrics
+    ) -> None:
         self._synthesizer = synthesizer
         self._options = options
         self._metrics = metrics
@@ -136,7 +138,7 @@ class SpeechApi:
         arrived = time.monotonic()
         wanted = StreamRequest.parse(await request.read(), request)
         try:
-            session = await self._synthesizer.open_session(session_id=wanted.client_id)
+            session = await self._synthesizer().open_session(session_id=wanted.client_id)
             position = session.queued
             utterance = session.utter(wanted.text, options=SessionOptions(language=wanted.language))
         except SpeechError:
@@ -150,7 +152,7 @@ class SpeechApi:
         """POST /tts/interrupt?client_id= -> what it stopped; 200 also where there was nothing."""
         started = time.monotonic()
         name = client_id(request, await _client_id_in_body(request))
-        session = self._synthesizer.get_session(name)
+        session = self._synthesizer().get_session(name)
         body: dict[str, object] = {"status": "idle", "client_id": name, "queue": "flushed"}
         body |= {"stopped": 0, "flushed": 0, "generated_ms": 0, "delivered_ms": 0}
         if session is not None:

@@ -30,8 +30,9 @@ APP = "(await import('/static/app.js'))"
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     async with await open_synthesizer("preview:") as synthesizer:
-        server = Server(synthesizer, ServerOptions(host="0.0.0.0", port=0, drain_timeout=0.1))
+        server = Server(ServerOptions(host="0.0.0.0", port=0, drain_timeout=0.1))
         port = await server.start()
+        server.open(synthesizer)
         yield f"http://localhost:{port}/"
         await server.stop()
 

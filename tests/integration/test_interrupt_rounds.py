@@ -42,8 +42,9 @@ async def speaks(client: aiohttp.ClientSession) -> bool:
 async def test_a_hundred_rounds_of_interrupts_leak_nothing() -> None:
     process = psutil.Process()
     async with await open_synthesizer("preview:") as synthesizer:
-        server = Server(synthesizer, ServerOptions(host="127.0.0.1", port=0))
+        server = Server(ServerOptions(host="127.0.0.1", port=0))
         port = await server.start()
+        server.open(synthesizer)
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
 
             def held() -> tuple[int, int, int]:

@@ -26,10 +26,11 @@ class Running:
         self.backend = backend
         self.options = ServerOptions(host="127.0.0.1", port=0, **flags)
         self.synthesizer = LiveSynthesizer(backend, limits)
-        self.server = Server(self.synthesizer, self.options)
+        self.server = Server(self.options)
 
     async def start(self) -> None:
         self.port = await self.server.start()
+        self.server.open(self.synthesizer)
         self.client = aiohttp.ClientSession(f"http://127.0.0.1:{self.port}")
 
     async def stop(self) -> None:

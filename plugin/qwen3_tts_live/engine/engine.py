@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import assert_never
@@ -202,6 +203,7 @@ class Engine:
     def _end(self, error: SpeechError) -> None:
         """Take no more requests; those that the thread has not seen fail with `error`."""
         self._gone = error
+        self.metrics = replace(self.metrics, alive=False)
         self._deliver([Failed(request_id, error) for request_id in self._speeches])
 
     # ------------------------------------------------------------ on the engine's thread

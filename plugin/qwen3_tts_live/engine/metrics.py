@@ -13,6 +13,7 @@ class EngineMetrics:
     """Counts since the start, and the state now. Times are seconds of the engine's clock.
 
     Attributes:
+        alive: whether the engine takes requests; false once it is closed or has died.
         steps: turns of the engine that ran the model.
         frames: frames decoded, of all speeches.
         batch: speeches that decoded a frame in the last step.
@@ -25,6 +26,7 @@ class EngineMetrics:
             `last_cancel_seconds` the last one.
     """
 
+    alive: bool = True
     steps: int = 0
     frames: int = 0
     batch: int = 0

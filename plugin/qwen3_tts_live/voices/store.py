@@ -53,15 +53,26 @@ class VoiceStore:
         """
         if voice.embedding is None:
             raise InvalidRequestError(f"{voice.name} is not a cloned voice: nothing to store")
-        path = self._path(voice.name)
-        if path.exists() and not replace:
-            raise InvalidRequestError(f"there is a voice {voice.name} already; remove it first")
+        path = self.new_path(voice.name, replace=replace)
         tensors = {"embedding": voice.embedding.astype(np.float32)}
         if voice.codes is not None:
             tensors["codes"] = voice.codes.astype(np.int64)
         data = save(tensors, metadata={"format": _FORMAT, "ref_text": voice.ref_text})
         self.folder.mkdir(parents=True, exist_ok=True)
         _write(path, data)
+        return path
+
+    def new_path(self, name: str, *, replace: bool = False) -> Path:
+        """Return the file that a new voice of that name gets.
+
+        Raises:
+            InvalidRequestError: the name is not usable, or taken.
+        """
+        path = self._path(name)
+        if path.exists() and not replace:
+            raise InvalidRequestError(
+                f"there is a voice {name} already; remove it first, or replace it"
+            )
         return path
 
     def load(self, name: str) -> Voice:

@@ -171,7 +171,7 @@ async def test_a_dead_engine_fails_everything_and_takes_nothing_more() -> None:
     await stop
     errors = await results
     assert all(isinstance(error, BackendUnavailableError) for error in errors)
-    assert not engine.alive
+    assert not engine.alive and not engine.metrics.alive
     with pytest.raises(BackendUnavailableError, match="gone for good"):
         say(engine, 4, 3)
     await engine.aclose()

@@ -1,82 +1,28 @@
-"""The command line: qwen3-tts-live say | serve | ...
-
-The only part of the library that configures logging or writes to the terminal. Commands that
-live elsewhere (the server's) are found through the entry point group `qwen3_tts_live.commands`.
-"""
+"""`qwen3-tts-live say`: one text into a file or a pipe."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Protocol
 
 import soundfile
 
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk, PcmSamples
-from qwen3_tts_live.errors import InvalidRequestError, SpeechError
-from qwen3_tts_live.factory import SCHEMES, open_synthesizer
+from qwen3_tts_live.cli.qwen_flags import QWEN_FLAGS, add_qwen_flags, qwen_options
+from qwen3_tts_live.errors import InvalidRequestError
+from qwen3_tts_live.factory import SCHEMES, QwenOptions, open_synthesizer
 from qwen3_tts_live.synthesizer import SessionOptions
 from qwen3_tts_live.text.languages import LANGUAGES
 
-__all__ = ["Command", "main"]
+__all__ = ["Say"]
 
-
-class Command(Protocol):
-    """What the entry point of a command names."""
-
-    help: str
-    description: str
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add the command's flags."""
-        ...
-
-    async def run(self, arguments: argparse.Namespace) -> int:
-        """Do it; return the exit status."""
-        ...
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit status: 0 well, 1 it failed, 2 it was asked wrongly."""
-    arguments = _parser().parse_args(argv)
-    level = logging.DEBUG if arguments.verbose else logging.INFO
-    logging.basicConfig(level=level, format="%(levelname)-7s %(message)s", stream=sys.stderr)
-    command: Command = arguments.command
-    try:
-        return asyncio.run(command.run(arguments))
-    except SpeechError as error:
-        sys.stderr.write(f"error: {error.message}\n")
-        return 2 if isinstance(error, InvalidRequestError) else 1
-    except OSError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="qwen3-tts-live",
-        description="Streaming Qwen3-TTS for voice agents.",
-        epilog="`qwen3-tts-live COMMAND --help` explains a command.",
-    )
-    parser.add_argument("--version", action="version", version=version("qwen3-tts-live"))
-    parser.add_argument("-v", "--verbose", action="store_true", help="log more")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    found: dict[str, Command] = {"say": Say()}
-    found |= {point.name: point.load() for point in entry_points(group="qwen3_tts_live.commands")}
-    for name, command in found.items():
-        sub = commands.add_parser(name, help=command.help, description=command.description)
-        command.add_arguments(sub)
-        sub.set_defaults(command=command)
-    return parser
+# These are a session's own settings, which every engine is asked for.
+_IN_SESSION = ("speaker", "instruct", "seed")
 
 
 class Say:
@@ -101,7 +47,21 @@ class Say:
         parser.add_argument(
             "--language", default="Auto", help=f"Auto (default) goes by the script; or {names}"
         )
-        parser.add_argument("--voice", help="one of the engine's voices (default: its first)")
+        parser.add_argument(
+            "--voice",
+            "--speaker",
+            metavar="NAME",
+            help="one of the engine's voices (default: its first)",
+        )
+        parser.add_argument(
+            "--instruct",
+            dest="style",
+            metavar="TEXT",
+            help="how to say it, or what voice to have, for models that follow instructions",
+        )
+        parser.add_argument(
+            "--seed", dest="draw", type=int, metavar="N", help="say it the same way each time"
+        )
         parser.add_argument(
             "-o",
             "--output",
@@ -109,12 +69,20 @@ class Say:
             default="out.wav",
             help="wav, flac, ogg or mp3 by its name; - for raw PCM (default: %(default)s)",
         )
+        add_qwen_flags(parser, QwenOptions(), (n for n in QWEN_FLAGS if n not in _IN_SESSION))
 
     async def run(self, arguments: argparse.Namespace) -> int:
         """Speak."""
         text = sys.stdin.read() if arguments.text == "-" else arguments.text
-        options = SessionOptions(voice=arguments.voice, language=arguments.language, max_lead=None)
-        async with await open_synthesizer(arguments.engine) as synthesizer:
+        options = SessionOptions(
+            voice=arguments.voice,
+            language=arguments.language,
+            instruct=arguments.style,
+            seed=arguments.draw,
+            max_lead=None,
+        )
+        qwen = qwen_options(arguments, QwenOptions())
+        async with await open_synthesizer(arguments.engine, qwen=qwen) as synthesizer:
             session = await synthesizer.open_session(options)
             progress = _Progress(None if arguments.output == "-" else arguments.output)
             with _sink(arguments.output) as sink:

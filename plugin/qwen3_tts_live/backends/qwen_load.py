@@ -1,0 +1,170 @@
+"""What opening a checkpoint does on the thread that will run it: fetch, load, clone.
+
+Owns the choice of device and precision, and says with plain log lines how far it is. Knows
+nothing about event loops; importing it imports torch.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from qwen3_tts_live.backends.qwen import LoadedQwen
+from qwen3_tts_live.backends.qwen_fetch import checkpoint_folder
+from qwen3_tts_live.backends.qwen_options import QwenOptions
+from qwen3_tts_live.errors import (
+    BackendUnavailableError,
+    ClosedError,
+    InvalidRequestError,
+    SpeechError,
+)
+from qwen3_tts_live.model.checkpoint import Checkpoint, load_checkpoint
+from qwen3_tts_live.model.eager import EagerRunner
+from qwen3_tts_live.voices.cloning import Cloner
+from qwen3_tts_live.voices.store import VoiceStore
+from qwen3_tts_live.voices.voice import Voice, VoiceRegistry
+
+__all__ = ["clone", "load"]
+
+logger = logging.getLogger(__name__)
+
+# The voice that `ref_audio` is.
+_REFERENCE = "reference"
+# The smallest real checkpoint; below it are those of tests, where int8 would only cost exactness.
+_REAL_HIDDEN_SIZE = 1024
+
+
+def load(path_or_repo_id: str, options: QwenOptions, abandoned: threading.Event) -> LoadedQwen:
+    """Load a checkpoint with its voices, and make its runner.
+
+    Args:
+        path_or_repo_id: which.
+        options: how.
+        abandoned: set once nobody waits for it any more; then it ends at the next stage.
+
+    Raises:
+        SpeechError: see `qwen_open.open_qwen`.
+    """
+    checkpoint, name = _checkpoint(path_or_repo_id, options, abandoned)
+    voices = VoiceRegistry(
+        checkpoint.model_type,
+        checkpoint.hidden_size,
+        _voices(checkpoint, options),
+        checkpoint.languages,
+    )
+    with _stage(f"making room for {options.slots} at once", abandoned):
+        quantize = _quantize(checkpoint, options)
+        runner = EagerRunner(checkpoint, slots=options.slots, quantize=quantize)
+    return LoadedQwen(name=name, model=checkpoint, voices=voices, runner=runner)
+
+
+def clone(path_or_repo_id: str, name: str, options: QwenOptions) -> Voice:
+    """Return the clone of `options.ref_audio`.
+
+    Raises:
+        SpeechError: see `qwen_open.clone_voice`.
+    """
+    checkpoint, _ = _checkpoint(path_or_repo_id, options, threading.Event())
+    return _clone(checkpoint, name, options)
+
+
+def _checkpoint(
+    path_or_repo_id: str, options: QwenOptions, abandoned: threading.Event
+) -> tuple[Checkpoint, str]:
+    device = _device(options.device)
+    dtype = _dtype(options.dtype, device)
+    with _stage(f"finding {path_or_repo_id}", abandoned):
+        folder = checkpoint_folder(path_or_repo_id)
+    size = sum(file.stat().st_size for file in folder.rglob("*.safetensors")) / 1e9
+    what = f"loading {size:.2f} GB onto {device} as {options.dtype if options.dtype != 'auto' else str(dtype).removeprefix('torch.')}"
+    with _stage(what, abandoned):
+        checkpoint = load_checkpoint(folder, device=device, dtype=dtype)
+    local = Path(path_or_repo_id).expanduser()
+    return checkpoint, (local.resolve() if local.is_dir() else local).name
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:  # unknown, not built in, not there
+        reason = str(error).splitlines()[0]
+        raise InvalidRequestError(f"device {name} cannot be used: {reason}") from error
+
+
+def _dtype(name: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
+    if name == "bfloat16" or (name == "auto" and device.type == "cuda"):
+        return torch.bfloat16
+    return torch.float32
+
+
+def _quantize(checkpoint: Checkpoint, options: QwenOptions) -> Literal["none", "int8"]:
+    cpu = checkpoint.device.type == "cpu"
+    if options.quantize == "int8" and not cpu:
+        raise InvalidRequestError("int8 is for cpus; on this device use quantize=none")
+    if options.quantize == "auto":
+        return "int8" if cpu and checkpoint.hidden_size >= _REAL_HIDDEN_SIZE else "none"
+    return options.quantize
+
+
+# ---------------------------------------------------------------- voices
+
+
+def _voices(checkpoint: Checkpoint, options: QwenOptions) -> list[Voice]:
+    """Return the checkpoint's voices, the one to use by default first."""
+    if checkpoint.model_type != "base":
+        if options.ref_audio is not None:
+            raise InvalidRequestError(
+                "only Base checkpoints clone a voice; this one speaks with "
+                + ("its own speakers" if checkpoint.speakers else "the voice that --instruct says")
+            )
+        return list(checkpoint.speakers)
+    cloned = [] if options.ref_audio is None else [_clone(checkpoint, _REFERENCE, options)]
+    return cloned + list(_stored(VoiceStore(options.voices_folder)))
+
+
+def _clone(checkpoint: Checkpoint, name: str, options: QwenOptions) -> Voice:
+    if checkpoint.model_type != "base":
+        raise InvalidRequestError("only Base checkpoints clone a voice")
+    assert options.ref_audio is not None
+    return Cloner(checkpoint).clone(name, options.ref_audio, options.ref_text)
+
+
+def _stored(store: VoiceStore) -> Iterator[Voice]:
+    for name in store.names():
+        try:
+            yield store.load(name)
+        except InvalidRequestError as error:
+            # One damaged file must not silence a server; whoever asks for it is told.
+            logger.warning("%s", error.message)
+
+
+# ---------------------------------------------------------------- progress
+
+
+@contextmanager
+def _stage(what: str, abandoned: threading.Event) -> Iterator[None]:
+    """Say what is done and how long it took; translate what goes wrong."""
+    if abandoned.is_set():
+        raise ClosedError("nobody waits for this any more")
+    logger.info("%s", what)
+    started = time.monotonic()
+    try:
+        yield
+    except (SpeechError, ModuleNotFoundError):
+        raise
+    except torch.OutOfMemoryError as error:
+        raise BackendUnavailableError(
+            f"{what} failed: out of memory; use a smaller checkpoint, or fewer --slots"
+        ) from error
+    except Exception as error:
+        raise BackendUnavailableError(f"{what} failed: {type(error).__name__}: {error}") from error
+    logger.info("%s took %.1f s", what, time.monotonic() - started)
