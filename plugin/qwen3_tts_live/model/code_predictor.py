@@ -62,7 +62,7 @@ class CodePredictor:
             Codes (B, 16) int64, and the frame as the talker takes it in, (B, talker hidden).
         """
         batch = len(hidden)
-        attend = _FrameCache(self.shape, batch, self.groups, hidden)
+        attend = _FrameCache(self.shape, batch, self.groups, 2, hidden)
         pair = torch.stack([self._project(hidden), self._first_projected[first]], dim=1)
         x = pair.flatten(0, 1)  # (B x 2, width): the only pass over two positions
         cos, sin = self._cos[:2].repeat(batch, 1, 1), self._sin[:2].repeat(batch, 1, 1)
@@ -80,6 +80,26 @@ class CodePredictor:
         frame = torch.stack(codes, dim=1)
         return frame, self.embedded(frame)
 
+    def likeliest(self, hidden: Tensor, codes: Tensor) -> Tensor:
+        """Return the likeliest code at each place of given frames, (B, 15), in one pass.
+
+        What a code is compared with depends on the codes before it, not on what was drawn: how
+        good another precision is can only be told so.
+
+        Args:
+            hidden: the talker's hidden states, (B, talker hidden).
+            codes: (B, 16) int64.
+        """
+        batch = len(hidden)
+        begin = torch.stack([self._project(hidden), self._first_projected[codes[:, 0]]], dim=1)
+        rest = functional.embedding(codes[:, 1:-1] + self._offsets[:-1], self._embedding_projected)
+        x = torch.cat([begin, rest], dim=1).flatten(0, 1)
+        rotation = self._cos.repeat(batch, 1, 1), self._sin.repeat(batch, 1, 1)
+        attend = _FrameCache(self.shape, batch, self.groups, self.groups, hidden)
+        states = self._stack.forward(x, rotation, attend).view(batch, self.groups, -1)
+        books = [head(states[:, book + 1]).argmax(-1) for book, head in enumerate(self._heads)]
+        return torch.stack(books, dim=1)
+
     def embedded(self, codes: Tensor) -> Tensor:
         """Return frames (B, 16) as the talker takes them in, (B, talker hidden).
 
@@ -93,13 +113,15 @@ class CodePredictor:
 class _FrameCache:
     """Keys and values of one frame's at most 16 positions. Callable as `Attend`."""
 
-    def __init__(self, shape: StackShape, batch: int, positions: int, like: Tensor) -> None:
+    def __init__(
+        self, shape: StackShape, batch: int, positions: int, first: int, like: Tensor
+    ) -> None:
         size = (2, shape.layers, batch, shape.kv_heads, positions, shape.head_dim)
         keys, values = like.new_empty(size).unbind(0)
         self._keys, self._values = keys.unbind(0), values.unbind(0)
         self._shape = shape
         self._batch = batch
-        self._seen = 2  # positions, those of the pass that runs included
+        self._seen = first  # positions, those of the pass that runs included
 
     def advance(self) -> None:
         """Say that a pass is done in all layers; the next one is over one position."""

@@ -1,0 +1,68 @@
+"""From a loaded checkpoint to the runner that the engine drives.
+
+The one place that knows which device gets which steps. Call it on the thread that will run the
+model.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from qwen3_tts_live.model.checkpoint import Checkpoint
+from qwen3_tts_live.model.codec import CodecDecoder
+from qwen3_tts_live.model.graphs import GraphSteps
+from qwen3_tts_live.model.linear import Quantize
+from qwen3_tts_live.model.runner import SpeechRunner
+from qwen3_tts_live.model.speech_model import SpeechModel
+from qwen3_tts_live.model.steps import EagerSteps, Steps
+
+__all__ = ["build_runner"]
+
+
+@torch.inference_mode()
+def build_runner(
+    checkpoint: Checkpoint,
+    *,
+    slots: int,
+    quantize: Quantize = "none",
+    max_length: int = 2048,
+    codec_dtype: torch.dtype | None = None,
+) -> SpeechRunner:
+    """Return a runner on the checkpoint's device: captured graphs on CUDA, plain calls elsewhere.
+
+    The checkpoint gives up its talker, whose weights become the runner's.
+
+    Args:
+        checkpoint: what speaks.
+        slots: speeches at once.
+        quantize: what the linear layers are made of.
+        max_length: rows of the longest speech, prompt and frames together. Each costs a slot
+            114,688 bytes of keys and values in bfloat16.
+        codec_dtype: the codec's precision; the talker's if None.
+    """
+    config = checkpoint.config
+    role_ids = [
+        config.im_start_token_id,
+        config.assistant_token_id,
+        *checkpoint.tokenize("\n"),
+    ]
+    if checkpoint.device.type == "cuda":
+        # All later work of this thread: kernels on the default stream wait for all others.
+        torch.cuda.set_stream(torch.cuda.Stream(checkpoint.device))
+    else:
+        # Silence makes numbers so small that a CPU computes them 5 to 15 times slower.
+        torch.set_flush_denormal(True)
+    model = SpeechModel(
+        checkpoint.talker, config, role_ids, quantize=quantize, max_length=max_length
+    )
+    codec = CodecDecoder(checkpoint.codec, dtype=codec_dtype or checkpoint.dtype)
+    checkpoint.release_talker()
+    return SpeechRunner(model, _steps(model, codec, slots, checkpoint.device))
+
+
+def _steps(model: SpeechModel, codec: CodecDecoder, slots: int, device: torch.device) -> Steps:
+    if device.type != "cuda":
+        return EagerSteps(model, codec, slots)
+    steps = GraphSteps(model, codec, slots)
+    steps.capture_usual()
+    return steps
