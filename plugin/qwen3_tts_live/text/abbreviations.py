@@ -19,12 +19,12 @@ __all__ = ["Abbreviations", "abbreviations_of"]
 _BEFORE = {
     "English": """Mr Mrs Ms Mx Messrs Dr Drs Prof Rev Fr Hon Gen Col Capt Cmdr Lt Maj Sgt Cpl
         Adm Gov Sen Rep Pres Supt Amb Mt Ft e.g i.e eg vs viz cf approx esp incl resp aka viz c.f""",
-    "German": """Hr Hrn Fr Dr Prof Dipl Ing Mag St Frl z.b d.h u.a i.d.r bzw ca evtl ggf inkl exkl
+    "German": """Hr Hrn Fr Fa Dr Prof Dipl Ing Mag St Frl z.b d.h u.a i.d.r bzw ca evtl ggf inkl exkl
         vgl insb sog z.t z.zt o.g d.i u.u zzgl abzgl gem lt geb i.a i.v m.e s.o s.u v.a zw bspw""",
     "French": """M MM Mme Mmes Mlle Mlles Me Dr Pr Mgr St Ste Sts cf p.ex c.-à-d càd env vs
         resp bd""",
     "Spanish": """Sr Sra Srta Sres Sras D Da Dña Dr Dra Dres Prof Profa Gral Cnel Lic Ing Arq p.ej
-        pej aprox cf vs Sto Sta Mons Excmo Excma Ilmo Ilma""",
+        pej aprox EE AA cf vs Sto Sta Mons Excmo Excma Ilmo Ilma""",
     "Portuguese": """Sr Sra Srta Srs Sras D Da Dr Dra Drs Dras Prof Profa Eng Exmo Exma Ilmo Ilma
         p.ex aprox cf vs Sto Sta Pe Gen Cel Cap""",
     "Italian": """Sig Sigg Sigra Sigg.ra Sig.ra Sig.na Dott Dott.ssa Dr Prof Prof.ssa Avv Ing Arch
@@ -49,7 +49,7 @@ _AFTER = {
     "English": """etc a.m p.m am pm LLC et.al al Mon Tue Tues Wed Thu Thur Thurs Fri Sat Sun est misc ibid""",
     "German": "usw etc u.s.w uvm u.v.m u.ä o.ä v.chr n.chr mio mrd tsd hg",
     "French": "etc av.j.-c apr.j.-c cie sté",
-    "Spanish": "etc a.m p.m a.c d.c Ud Uds Vd Vds s.a s.l ee.uu ee uu aa.vv",
+    "Spanish": "etc a.m p.m a.c d.c Ud Uds Vd Vds s.a s.l ee.uu UU aa.vv",
     "Portuguese": "etc a.m p.m a.c d.c ltda s.a",
     "Italian": "ecc a.c d.c s.p.a s.r.l spa srl",
     "Russian": """т.д т.п др пр г гг в вв н.э руб коп тыс млн млрд трлн мин сек ч час кг км см мм м
@@ -136,6 +136,7 @@ class Abbreviations:
             self._before_number = frozenset(" ".join(_BEFORE_NUMBER.values()).split())
         self._after = _entries(_AFTER, western)
         self._in_name = _entries(_IN_NAME, western)
+        self._before -= self._in_name
         self._starters = _entries(_STARTERS, western)
         self._months = frozenset(_GERMAN_MONTHS.split())
 
@@ -145,7 +146,8 @@ class Abbreviations:
 
     def is_before_number(self, token: str) -> bool:
         """Whether it is an abbreviation if a number follows."""
-        return _has(self._before_number, token)
+        street = self.ordinals_have_stops and token.endswith(("str", "Str"))
+        return street or _has(self._before_number, token)
 
     def is_after(self, token: str) -> bool:
         """Whether it is an abbreviation that often ends a sentence."""

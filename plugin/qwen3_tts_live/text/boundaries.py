@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from qwen3_tts_live.text.abbreviations import Abbreviations
-from qwen3_tts_live.text.glyphs import BREAK, is_ideograph, is_wide
+from qwen3_tts_live.text.glyphs import BREAK, is_wide
 
 __all__ = ["MARKS", "STOPS", "Grade", "Mark", "judge", "judge_stalled"]
 
@@ -23,6 +23,7 @@ MARKS = frozenset(STOPS + _WIDE_PAUSES + ",;:" + _DASHES + _LINES)
 _VOWELS = frozenset("aeiouyàáâãäåæèéêëìíîïòóôõöøùúûüýœаеёиоуыэюя")
 _MAX_WORD = 14  # longer than any word that begins sentences
 _QUESTION_OPENERS = "¿¡"
+_QUOTES_OF_SPEECH = frozenset('」』”’"')
 
 
 class Grade(IntEnum):
@@ -49,7 +50,7 @@ class Mark:
         end: index behind it, its closing quotes and brackets, and white space.
         weight: spoken weight of everything before `end`.
         inside: a quote or bracket is still open.
-        closed: quotes or brackets closed behind it.
+        closer: the last quote or bracket that closed behind it, if one did.
         introduced: what closed had been opened behind a colon.
         spaced: white space followed.
         following: the first character after all that, once it is known.
@@ -65,7 +66,7 @@ class Mark:
     end: int = 0
     weight: float = 0.0
     inside: bool = False
-    closed: bool = False
+    closer: str = ""
     introduced: bool = False
     spaced: bool = False
     following: str = ""
@@ -128,7 +129,7 @@ def judge_stalled(mark: Mark, known: Abbreviations) -> Grade | None:
         return Grade.SENTENCE if "\n" in mark.marks else judge(replace(mark, spaced=True), known)
     if (
         mark.marks == "."
-        and not mark.closed
+        and not mark.closer
         and not (mark.spaced and _is_plain_number(mark, known))
     ):
         return judge(replace(mark, spaced=True), known)
@@ -152,21 +153,19 @@ def _judge_line(mark: Mark) -> Grade | None:
 
 
 def _judge_wide_stop(mark: Mark) -> Grade:
-    follows = mark.following
-    if mark.closed and not mark.spaced and follows and not mark.introduced:
-        # 「そうです。」と言った, “你好。”他说: the sentence goes on behind its quote.
-        if is_ideograph(follows) or follows.isalpha():
-            return Grade.CLAUSE
-    elif mark.closed and "\u3040" <= follows <= "\u309f":
-        return Grade.CLAUSE
-    return Grade.SENTENCE
+    """`。` and its like; a sentence may go on behind a quote: 「はい。」と言った, “好。”他说."""
+    follows, kana = mark.following, "\u3040" <= mark.following <= "\u309f"
+    if mark.closer in _QUOTES_OF_SPEECH and follows and not mark.spaced and not mark.introduced:
+        goes_on = kana or (mark.closer not in "」』" and follows.isalpha())
+        return Grade.CLAUSE if goes_on else Grade.SENTENCE
+    return Grade.CLAUSE if mark.closer and kana else Grade.SENTENCE
 
 
 def _judge_exclamation(mark: Mark) -> Grade | None:
     """`!`, `?`, their combinations, and ellipses."""
     ellipsis = mark.marks[-1] in ".…"
     if mark.spaced:
-        if not mark.closed and not ellipsis:
+        if not mark.closer and not ellipsis:
             return Grade.SENTENCE
         if not mark.following:
             return None
@@ -183,34 +182,37 @@ def _judge_exclamation(mark: Mark) -> Grade | None:
 
 def _judge_dot(mark: Mark, known: Abbreviations) -> Grade:
     """A stop that is followed directly by something: `3.5`, `config.yaml`, `Python.然后`."""
-    if mark.closed or not is_wide(mark.following) or mark.numbers_item:
+    if mark.closer or not is_wide(mark.following) or mark.numbers_item:
         return Grade.NONE
-    return Grade.NONE if known.is_before(mark.token) else Grade.SENTENCE
+    initials = "." in mark.token and _is_initial(mark.token)
+    return Grade.NONE if initials or known.is_before(mark.token) else Grade.SENTENCE
 
 
 def _judge_full_stop(mark: Mark, known: Abbreviations) -> Grade | None:
     """A stop with white space behind it."""
-    token, chained, lower = mark.token, mark.chain + mark.token, mark.following.islower()
+    token = mark.token.replace("’", "'").rpartition("'")[2]  # l'Avv.
+    chained, lower = mark.chain + token, mark.following.islower()
     if mark.chain and known.is_after(chained):  # "и т. д.", though "д." is a house
         return _unless(mark, lower)
     if mark.numbers_item or known.is_before(token) or known.is_before(chained):
         return Grade.NONE
     if token.isdigit():
         return _judge_number(mark, known)
-    if known.is_before_number(token):
-        return _unless(mark, mark.following.isdigit(), lower)
-    if known.is_after(token):
+    if len(token) > 1 and known.is_after(token):
         return _unless(mark, lower)
     if _is_initial(token) or known.is_in_name(token):
         return _by_next_word(mark, known)
-    if mark.closed or (token.islower() and not _VOWELS.intersection(token)):
+    if known.is_before_number(token):
+        return _unless(mark, mark.following.isdigit(), lower)
+    if mark.closer or _has_no_vowel(token):
         return _unless(mark, lower)
     return Grade.SENTENCE
 
 
 def _judge_number(mark: Mark, known: Abbreviations) -> Grade | None:
-    if len(mark.token) > 2:
-        return _unless(mark, mark.following.islower())
+    more_numbers = mark.following.isdigit() or mark.chain[:1].isdigit()  # 2025. 3. 15.
+    if len(mark.token) > 2 or more_numbers:
+        return _unless(mark, mark.following.islower(), more_numbers)
     if known.ordinals_have_stops:
         return _by_next_word(mark, known)
     if mark.following and not mark.word_end and mark.following.isalpha():
@@ -229,8 +231,7 @@ def _by_next_word(mark: Mark, known: Abbreviations) -> Grade | None:
         return None
     # "J. A. Smith": a starter with a stop of its own is an initial.
     begins = known.is_starter(mark.word) and mark.word_end != "."
-    chained = mark.chain != "" and not mark.token.isupper()  # "z. B. Das"
-    return Grade.SENTENCE if begins and not chained else Grade.NONE
+    return Grade.SENTENCE if begins else Grade.NONE
 
 
 def _judge_pause(mark: Mark) -> Grade | None:
@@ -277,8 +278,12 @@ def _is_address(token: str) -> bool:
 
 
 def _is_initial(token: str) -> bool:
-    """Whether it is like `J`, `U.S` or `Ph.D`: letters too few for words, with stops between."""
-    parts = token.split(".")
+    """Whether it is like `J`, `U.S`, `J.-P` or `Ph.D`: letters too few for words."""
+    parts = token.replace("-", "").split(".")
     if len(parts) == 1:
         return len(token) == 1 and token.lower() != token.upper()
     return all(len(part) <= 2 and part.isalpha() for part in parts)
+
+
+def _has_no_vowel(token: str) -> bool:
+    return token.islower() and not _VOWELS.intersection(token)

@@ -1,83 +1,179 @@
-"""From raw tokens to segments: the one door between the session queue and the text package.
+"""From raw tokens to segments that say what they mean: the one door to the text package.
 
-A segment is cut after a sentence end that has been followed by something else, so text once
-committed never changes, and any chunking of the same input gives the same segments. The raw
-slices of all segments join to exactly the input.
+Owns the order of the stages (markup, segments, spoken forms) and the way back: the raw slices
+of all segments join to exactly the input, and every offset in what is said has its place there.
+Knows nothing about clocks, queues or audio.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from qwen3_tts_live.text.languages import AUTO, guess_language
+from qwen3_tts_live.text.glyphs import BREAK, Glyph, is_speakable
+from qwen3_tts_live.text.languages import AUTO, canonical_language, guess_language
+from qwen3_tts_live.text.markup import MarkupStripper
+from qwen3_tts_live.text.segmenter import Segmenter
+from qwen3_tts_live.text.settings import NormalizerSettings
+from qwen3_tts_live.text.spoken import SpokenForms
 
-# Long enough for any sentence that people say in one breath; a text without any punctuation
-# is cut here at a space, so that no segment is unbounded.
-_MAX_CHARS = 300
+__all__ = ["TextFrontEnd", "TextSegment", "speakable", "warm_up"]
 
-# A western full stop ends a sentence only before white space ("3.5", "example.com"); the
-# full-width ones always do. Closing quotes and brackets stay with their sentence.
-_END = re.compile(
-    r"(?:[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？；]+[”’」』）】]*(?=[^。！？；”’」』）】])|\n)\s*(?=\S)"
-)
-_SPEAKABLE = re.compile(r"[^\W_]")
+_LINES = "\n" + BREAK
+_INSERTED = ",，"  # put where emoji or the border of a cell stood
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextSegment:
     """One cut of the input.
 
-    `raw` is a slice of exactly what was pushed, from offset `start`. `spoken` is what to say,
-    empty where there is nothing to say. `language` is never Auto.
+    Attributes:
+        raw: a slice of exactly what was pushed.
+        start: its offset there.
+        spoken: what to say; empty where there is nothing to say.
+        language: the language to say it in, never Auto.
+        visible_ends: offset in `raw` behind each character that is left without markup; empty
+            where `spoken` is `raw` without the white space around it.
+        source_offset: from an offset in `spoken` to one in the text without markup.
     """
 
     raw: str
     start: int
     spoken: str
     language: str
+    visible_ends: tuple[int, ...] = field(default=(), repr=False)
+    source_offset: Callable[[int], int] | None = field(default=None, repr=False, compare=False)
 
     def raw_offset(self, spoken_offset: int) -> int:
-        """Return the offset in `raw` that belongs to an offset in `spoken`."""
-        return min(len(self.raw), spoken_offset + len(self.raw) - len(self.raw.lstrip()))
+        """Return the offset in `raw` where what is said up to `spoken_offset` ends."""
+        if not self.visible_ends:
+            indent = len(self.raw) - len(self.raw.lstrip())
+            return min(len(self.raw), spoken_offset + indent)
+        visible = spoken_offset if self.source_offset is None else self.source_offset(spoken_offset)
+        return self.visible_ends[min(visible, len(self.visible_ends)) - 1] if visible > 0 else 0
 
 
 class TextFrontEnd:
-    """Cuts text that arrives in pieces into segments.
+    """Turns text that arrives in pieces into segments.
+
+    The segments, and what they say, do not depend on the pieces. A segment that was returned is
+    never taken back.
 
     Args:
-        language: canonical name, or Auto to go by the script of each segment.
+        language: canonical name, or Auto to go by the text.
+        settings: what to do how; None for the defaults.
     """
 
-    def __init__(self, language: str = AUTO) -> None:
+    def __init__(self, language: str = AUTO, settings: NormalizerSettings | None = None) -> None:
         self._language = language
-        self._pending = ""
-        self._offset = 0
+        self._settings = settings or NormalizerSettings()
+        self._stripper = MarkupStripper(self._settings)
+        self._segmenter = Segmenter(language, self._settings)
+        self._forms = SpokenForms(self._settings, language)
+        self._raw = ""  # what is not in a segment yet
+        self._start = 0  # its offset
 
     def push(self, text: str) -> list[TextSegment]:
         """Take more text; return the segments that later text can no longer change."""
-        self._pending += text
-        segments = []
-        while (cut := self._find_cut()) is not None:
-            segments.append(self._commit(cut))
-        return segments
+        self._raw += text
+        return self._segments(self._stripper.push(text))
+
+    def stalled(self) -> list[TextSegment]:
+        """Return what is complete as it stands, without waiting for what follows it.
+
+        For when no text has come for `settings.stall_s`. It may cut where the whole text would
+        not have been cut; what is said is the same.
+        """
+        segments = self._segments(self._stripper.stalled())
+        return segments + [self._speak(*cut) for cut in self._segmenter.stalled()]
 
     def end(self) -> list[TextSegment]:
         """Return what is left. Nothing may be pushed afterwards."""
-        return [self._commit(len(self._pending))] if self._pending else []
+        segments = self._segments(self._stripper.end())
+        everything = self._start + len(self._raw)
+        segments += [self._speak(glyphs, everything) for glyphs, _ in self._segmenter.end()]
+        return segments + ([self._speak([], everything)] if self._raw else [])
 
-    def _find_cut(self) -> int | None:
-        match = _END.search(self._pending, 0, _MAX_CHARS)
-        if match and match.end() < len(self._pending):
-            return match.end()
-        if len(self._pending) <= _MAX_CHARS:
-            return None
-        space = self._pending.rfind(" ", 1, _MAX_CHARS)
-        return space + 1 if space > 0 else _MAX_CHARS
+    def _segments(self, glyphs: list[Glyph]) -> list[TextSegment]:
+        return [self._speak(*cut) for glyph in glyphs for cut in self._segmenter.push(glyph)]
 
-    def _commit(self, cut: int) -> TextSegment:
-        raw, self._pending = self._pending[:cut], self._pending[cut:]
-        start, self._offset = self._offset, self._offset + cut
-        spoken = raw.strip() if _SPEAKABLE.search(raw) else ""
-        language = guess_language(raw) if self._language == AUTO else self._language
-        return TextSegment(raw=raw, start=start, spoken=spoken, language=language)
+    def _speak(self, glyphs: list[Glyph], stop: int) -> TextSegment:
+        start, size = self._start, stop - self._start
+        raw, self._raw, self._start = self._raw[:size], self._raw[size:], stop
+        visible, ends = _visible(glyphs)
+        spoken, language, back = "", self._language_of(visible), None
+        if any(map(is_speakable, visible)):
+            spoken = visible
+            if self._settings.enabled:
+                said = self._forms.speak(visible)
+                spoken, language, back = said.text, said.language, said.source_offset
+        return TextSegment(
+            raw=raw,
+            start=start,
+            spoken=spoken,
+            language=language,
+            visible_ends=tuple(end - start for end in ends),
+            source_offset=back,
+        )
+
+    def _language_of(self, text: str) -> str:
+        return guess_language(text) if self._language == AUTO else self._language
+
+
+def speakable(text: str, language: str = AUTO, settings: NormalizerSettings | None = None) -> str:
+    """Return what an utterance of `text` would say, as one text.
+
+    Args:
+        text: anything, Markdown included.
+        language: a name, ISO code or locale of one of the ten languages, or Auto.
+        settings: what to do how; None for the defaults.
+
+    Raises:
+        UnknownLanguageError: the language is none of the ten.
+    """
+    front_end = TextFrontEnd(canonical_language(language), settings)
+    parts: list[str] = []
+    gap = ""
+    for segment in front_end.push(text) + front_end.end():
+        if segment.spoken:
+            parts += [gap if parts else "", segment.spoken]
+            gap = ""
+        gap = gap or _gap_behind(segment.raw)
+    return "".join(parts)
+
+
+def _gap_behind(raw: str) -> str:
+    space = raw[len(raw.rstrip()) :]
+    return "\n" if "\n" in space else " " if space else ""
+
+
+def warm_up(settings: NormalizerSettings | None = None) -> None:
+    """Load what the first segment would otherwise wait for, about a second; thread-safe."""
+    for sample in ("2025年有3个。", "It cost $3 in 2025.", "2025年に3個です。"):
+        speakable(sample, settings=settings)
+
+
+def _visible(glyphs: list[Glyph]) -> tuple[str, list[int]]:
+    """Return the text of `glyphs` with single white space, and the raw end of each character."""
+    chars: list[str] = []
+    ends: list[int] = []
+    for glyph in glyphs:
+        for char in glyph.text:
+            if not char.isspace():
+                if char in _INSERTED and glyph.start == glyph.end and chars and chars[-1] == " ":
+                    del chars[-1], ends[-1]
+            elif not chars or chars[-1] == "\n":
+                continue
+            elif char in _LINES:
+                char = "\n"
+                if chars[-1] == " ":
+                    del chars[-1], ends[-1]
+            elif chars[-1] == " ":
+                continue
+            else:
+                char = " "
+            chars.append(char)
+            ends.append(glyph.end)
+    while chars and chars[-1].isspace():
+        del chars[-1], ends[-1]
+    return "".join(chars), ends

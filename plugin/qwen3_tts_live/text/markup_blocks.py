@@ -19,7 +19,7 @@ _INDENT = r"[ \t\u3000]*"
 _BULLET_SIGNS = "-*+•◦▪‣●○–—"
 # Complete markers. What may still become one is held, see _MAYBE.
 _HEADING = re.compile(_INDENT + r"#{1,6}[ \t]")
-_BULLET = re.compile(_INDENT + rf"(?:[{_BULLET_SIGNS}][ \t]|[•◦▪‣●○])")
+_BULLET = re.compile(_INDENT + rf"(?:[{_BULLET_SIGNS}][ \t]|[•◦▪‣●○](?=[^ \t]))")
 _TASK = re.compile(r"\[[ xX]\][ \t]")
 _QUOTE = re.compile(_INDENT + r">+(?:[ \t]|(?=[^\d=>\s]))")
 _NUMBERED = re.compile(_INDENT + r"\d{1,3}[.)][ \t]")
@@ -84,6 +84,10 @@ class BlockStripper:
         for char in text:
             self._emit(Glyph(char, at, at))
 
+    def _begin_item(self) -> None:
+        if self._from is None:  # else a marker before it in the line has done so
+            self._break(self._held_at)
+
     def _break(self, at: int) -> None:
         self._emit(Glyph(BREAK, at, at))
 
@@ -128,19 +132,19 @@ class BlockStripper:
         if _HEADING.fullmatch(held):
             self._drop_marker(len(held))
             self._handle = self._line
-        elif match := _BULLET.fullmatch(held) or _QUOTE.match(held):
+        elif match := _BULLET.match(held) or _QUOTE.match(held):
             self._drop_marker(match.end())
         elif self._marked and (match := _TASK.fullmatch(held)):
             self._held = ""
         elif _NUMBERED.fullmatch(held):
-            self._break(self._held_at)
+            self._begin_item()
             self._marked = True
             self._release()
         elif match := _FENCE.fullmatch(held):
             self._fence = match[1]
             self._handle = self._fence_info
         elif _ROW.fullmatch(held):
-            self._break(self._held_at)
+            self._begin_item()
             self._held = ""
             self._row = _Row()
             self._handle = self._table
@@ -150,7 +154,7 @@ class BlockStripper:
 
     def _drop_marker(self, length: int) -> None:
         """Forget the marker; markers may follow each other, as in `> - item`."""
-        self._break(self._held_at)
+        self._begin_item()
         if self._from is None:
             self._from = self._held_at
         self._marked = True
@@ -166,6 +170,7 @@ class BlockStripper:
             self._break(self._held_at)
             self._insert(phrase, self._held_at)
             self._break(self._held_at)
+            self._from = None
             self._handle = self._fenced
             return
         self._held += char

@@ -106,6 +106,8 @@ class InlineStripper:
                 self._end_run(" ")
             elif self._held[0].text == "`":
                 self._end_backticks()
+            elif self._held[0].text == "]":
+                self._held = []
             else:
                 self._release()
         self._handle = self._text

@@ -16,7 +16,7 @@ from qwen3_tts_live.text.brackets import Brackets
 from qwen3_tts_live.text.glyphs import BREAK, Glyph, is_ideograph, is_speakable, is_wide, weight
 from qwen3_tts_live.text.settings import NormalizerSettings
 
-__all__ = ["Segmenter"]
+__all__ = ["Cut", "Segmenter"]
 
 # Longer words are addresses or noise, and no abbreviations.
 _MAX_TOKEN = 48
@@ -34,6 +34,13 @@ _BEFORE_ITEM = _LINES + ":："  # a number behind it may count items
 _ENDS_LINE = frozenset(STOPS + "，,；;：:、—–-")
 
 
+class Cut(NamedTuple):
+    """A segment: its glyphs, and the raw offset where it ends."""
+
+    glyphs: list[Glyph]
+    stop: int
+
+
 class _Place(NamedTuple):
     """Where a cut is possible: before the glyph of index `at`, at that weight."""
 
@@ -43,7 +50,7 @@ class _Place(NamedTuple):
 
 
 class Segmenter:
-    """Turns glyphs into segments: lists of glyphs.
+    """Turns glyphs into segments.
 
     Args:
         language: canonical name, or Auto.
@@ -53,8 +60,9 @@ class Segmenter:
     def __init__(self, language: str, settings: NormalizerSettings) -> None:
         self._known = abbreviations_of(language)
         self._settings = settings
-        self._out: list[list[Glyph]] = []
+        self._out: list[Cut] = []
         self._buffer: list[Glyph] = []
+        self._coming: Glyph | None = None  # the glyph that is about to join the buffer
         # Indexes and weights count from the start of the text; these are the buffer's start.
         self._base, self._base_weight = 0, 0.0
         self._weight = 0.0
@@ -67,7 +75,7 @@ class Segmenter:
         self._fresh = self._token_fresh = True  # a sentence begins; the token began with it
         self._before, self._solid = " ", ""  # the last character; the last but white space
 
-    def push(self, glyph: Glyph) -> list[list[Glyph]]:
+    def push(self, glyph: Glyph) -> list[Cut]:
         """Take a glyph; return the segments that nothing can change any more."""
         mark = self._mark
         if mark is not None and not mark.following and self._extends(mark, glyph.text):
@@ -76,15 +84,17 @@ class Segmenter:
             self._reach(mark)
             self._settle(mark)
         else:
+            self._coming = glyph
             if mark is not None:
                 mark.look(glyph.text)
                 self._settle(mark)
+            self._coming = None
             self._take(glyph)
         if self._weight - self._base_weight > self._limit or len(self._buffer) > _MAX_GLYPHS:
             self._force()
         return self._taken()
 
-    def stalled(self) -> list[list[Glyph]]:
+    def stalled(self) -> list[Cut]:
         """Return what is complete as it stands; call it when no text has come for a while."""
         if self._mark is not None and (grade := judge_stalled(self._mark, self._known)) is not None:
             self._apply(self._mark, grade)
@@ -93,17 +103,16 @@ class Segmenter:
             self._commit(sentences[-1])
         return self._taken()
 
-    def end(self) -> list[list[Glyph]]:
+    def end(self) -> list[Cut]:
         """Return the rest."""
         if self._mark is not None and self._mark.following:
             self._mark.word_end = "\n"
             self._settle(self._mark)
         if self._buffer:
-            self._out.append(self._buffer)
-            self._buffer = []
+            self._commit(_Place(self._base + len(self._buffer), self._weight, Grade.NONE))
         return self._taken()
 
-    def _taken(self) -> list[list[Glyph]]:
+    def _taken(self) -> list[Cut]:
         out, self._out = self._out, []
         return out
 
@@ -177,7 +186,7 @@ class Segmenter:
         ):
             mark.marks += char
         elif self._brackets.closes(char, attached=not mark.spaced):
-            mark.closed = True
+            mark.closer = char
             mark.introduced = self._brackets.opened_behind in (":", "：")
         else:
             return False
@@ -222,7 +231,9 @@ class Segmenter:
     def _end_line(self, mark: Mark) -> None:
         """Put the stop that a line without one lacks; a title is a sentence, too."""
         index = mark.at - self._base
-        before = next((g.text for g in reversed(self._buffer[:index]) if not g.text.isspace()), "")
+        before = next(
+            (g.text for g in reversed(self._buffer[:index]) if not g.text.isspace()), ""
+        ).strip()
         starts = mark.marks[0] in _LINES and mark.weight > self._base_weight
         if starts and before and before not in _ENDS_LINE:
             stop = "。" if is_wide(before) else "."
@@ -246,7 +257,9 @@ class Segmenter:
         self._commit(place)
 
     def _best_place(self) -> _Place | None:
-        sentences = [place for place in self._places if place.grade == Grade.SENTENCE]
+        least = self._base_weight + self._settings.first_sentence
+        places = [place for place in self._places if place.weight >= least]
+        sentences = [place for place in places if place.grade == Grade.SENTENCE]
         if sentences:
             return sentences[-1]
         # Of two halves the first should not be the shorter by much.
@@ -262,8 +275,10 @@ class Segmenter:
 
     def _commit(self, place: _Place) -> None:
         size = place.at - self._base
-        self._out.append(self._buffer[:size])
-        self._buffer = self._buffer[size:]
+        glyphs, self._buffer = self._buffer[:size], self._buffer[size:]
+        # Closing markup goes with what it closes, up to where the next glyph's own begins.
+        following = self._buffer[0] if self._buffer else self._coming
+        self._out.append(Cut(glyphs, glyphs[-1].end if following is None else following.start))
         self._base, self._base_weight = place.at, place.weight
         self._places = [each for each in self._places if each.at > place.at]
         if self._gap is not None and self._gap.at <= place.at:
