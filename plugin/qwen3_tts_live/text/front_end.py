@@ -90,9 +90,12 @@ class TextFrontEnd:
     def end(self) -> list[TextSegment]:
         """Return what is left. Nothing may be pushed afterwards."""
         segments = self._segments(self._stripper.end())
-        everything = self._start + len(self._raw)
-        segments += [self._speak(glyphs, everything) for glyphs, _ in self._segmenter.end()]
-        return segments + ([self._speak([], everything)] if self._raw else [])
+        cuts = self._segmenter.end()
+        segments += [self._speak(*cut) for cut in cuts[:-1]]
+        if self._raw:
+            rest = cuts[-1].glyphs if cuts else []
+            segments.append(self._speak(rest, self._start + len(self._raw)))
+        return segments
 
     def _segments(self, glyphs: list[Glyph]) -> list[TextSegment]:
         return [self._speak(*cut) for glyph in glyphs for cut in self._segmenter.push(glyph)]

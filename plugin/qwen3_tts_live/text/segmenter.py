@@ -99,7 +99,7 @@ class Segmenter:
         if self._mark is not None and (grade := judge_stalled(self._mark, self._known)) is not None:
             self._apply(self._mark, grade)
         sentences = [place for place in self._places if place.grade == Grade.SENTENCE]
-        if sentences:
+        if sentences and sentences[-1].weight > self._base_weight:
             self._commit(sentences[-1])
         return self._taken()
 
