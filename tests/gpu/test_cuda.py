@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from official import GREEDY, Ask, Official, spoken
 from random_checkpoint import TINY, write_checkpoint
 
+from official import GREEDY, Ask, Official, spoken
 from qwen3_tts_live.model.codec import CodecDecoder
 from qwen3_tts_live.model.contract import Sampling
 from qwen3_tts_live.model.graphs import GraphSteps

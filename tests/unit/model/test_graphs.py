@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from official import GREEDY, Ask, Official, spoken
 from random_checkpoint import TINY, write_checkpoint
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from official import GREEDY, Ask, Official, spoken
 from qwen3_tts_live.model.codec import CodecDecoder
 from qwen3_tts_live.model.contract import Sampling
 from qwen3_tts_live.model.graphs import GraphSteps
