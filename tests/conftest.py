@@ -1,0 +1,53 @@
+"""Checkpoints that tests of several areas load, each written once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WriteCheckpoint = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def checkpoint_at(tmp_path_factory: pytest.TempPathFactory) -> WriteCheckpoint:
+    """Return a function that takes what `write_checkpoint` takes after the folder.
+
+    Equal arguments give the same folder, so nobody may change what is in it.
+    """
+    from random_checkpoint import write_checkpoint  # imports torch, which few tests need
+
+    written: dict[tuple[Any, ...], Path] = {}
+
+    def at(*shape: Any, **options: Any) -> Path:
+        key = (*shape, *sorted(options.items()))
+        if key not in written:
+            folder = tmp_path_factory.mktemp("checkpoint")
+            written[key] = write_checkpoint(folder, *shape, **options)
+        return written[key]
+
+    return at
+
+
+@pytest.fixture(scope="session")
+def tiny_base(checkpoint_at: WriteCheckpoint) -> Path:
+    return checkpoint_at(model_type="base")
+
+
+@pytest.fixture(scope="session")
+def tiny_custom_voice(checkpoint_at: WriteCheckpoint) -> Path:
+    """Takes instructions, as the 1.7B does."""
+    return checkpoint_at(model_type="custom_voice", size="1b7")
+
+
+@pytest.fixture(scope="session")
+def tiny_voice_design(checkpoint_at: WriteCheckpoint) -> Path:
+    return checkpoint_at(model_type="voice_design", size="1b7")
+
+
+@pytest.fixture(scope="session")
+def tiny_ending(checkpoint_at: WriteCheckpoint) -> Path:
+    """A Base checkpoint that ends N + 1 frames after a text of N tokens (layout `track`)."""
+    return checkpoint_at(model_type="base", ends=True)
