@@ -1,0 +1,141 @@
+"""Says numbers in Spanish and Portuguese, which agree in gender alike. Knows no pattern."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from qwen3_tts_live.text.numerals import Numeral
+from qwen3_tts_live.text.readers.european import EuropeanReader, next_word
+from qwen3_tts_live.text.tables import Noun
+
+__all__ = ["PortugueseReader", "SpanishReader"]
+
+# What follows a number without being counted by it.
+_NO_NOUN = frozenset(
+    "con por para que del las los más mas mil com dos das uma una pero como sin mais até ou "
+    "millones millón milhões milhão".split()
+)
+# Masculine although they end in -a(s).
+_MASCULINE = frozenset(
+    "día días dia dias problema problemas sistema sistemas programa programas idioma idiomas "
+    "tema temas mapa mapas grama gramas miligramas quilogramas".split()
+)
+_FEMININE = ("as", "ades", "iones", "ções", "sões", "ices")
+_FEMININE_ONE = ("a", "dad", "dade", "ión", "ção", "são")
+
+
+class _IberianReader(EuropeanReader):
+    date_joiner = " de "
+
+    def noun(self, noun: Noun, number: Numeral) -> str:
+        return noun.forms[0] if number.is_one else noun.forms[-1]
+
+    def of(self, power: int) -> str:
+        return "de" if power >= 6 else ""
+
+    def gender_after(self, number: Numeral, after: str) -> str:
+        word = next_word(after)
+        if not word or word in _NO_NOUN:
+            return ""
+        endings = _FEMININE_ONE if number.is_one else _FEMININE
+        return "f" if word.endswith(endings) and word not in _MASCULINE else "m"
+
+    def fraction(self, whole: str, top: str, bottom: str) -> str:
+        part = {"2": "medio", "3": "tercio", "4": "cuarto"}.get(bottom) or self.ordinal(bottom)
+        start = [self.cardinal(whole), self.word("&")] if whole else []
+        many = "" if top == "1" else "s"
+        return self.join([*start, self.cardinal(top, "m"), part + many])
+
+
+class SpanishReader(_IberianReader):
+    """Says numbers in Spanish."""
+
+    language = "Spanish"
+    code = "es"
+    months = tuple(
+        "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre "
+        "diciembre".split()
+    )
+    magnitudes: ClassVar = {
+        3: "mil",
+        6: "millón/millones",
+        9: "mil millones",
+        12: "billón/billones",
+    }
+
+    def agree(self, words: str, gender: str) -> str:
+        """Say "veintiún años", "treinta y una casas", "doscientas personas"."""
+        if gender == "f":
+            words = words.replace("cientos", "cientas").replace("quinientos", "quinientas")
+            return words[:-1] + "a" if words.endswith("uno") else words
+        if words.endswith("veintiuno"):
+            return words[:-3] + "ún"
+        return words[:-1] if words.endswith("uno") else words
+
+    def ordinal(self, digits: str, gender: str = "m") -> str:
+        """Say "tercero", "segunda"."""
+        words = super().ordinal(digits)
+        return words[:-1] + "a" if gender == "f" else words
+
+    def hour(self, hour: int) -> str:
+        """Say "la una", "las dos" without the article."""
+        return self.cardinal(str(hour), "f" if hour % 10 == 1 and hour != 11 else "")
+
+    def minute(self, minute: int) -> str:
+        """Say "y cinco"; larger numbers follow the hour directly."""
+        return f"y {self.cardinal(str(minute))}" if minute < 10 else self.cardinal(str(minute))
+
+    def amount(self, whole: Numeral, cents: Numeral, major: Noun, minor: Noun) -> str:
+        """Say "doce euros con cincuenta"."""
+        return self.join([self.measure(whole, major), "con", self.cardinal(cents.whole)])
+
+
+class PortugueseReader(_IberianReader):
+    """Says numbers in Brazilian Portuguese, which European speakers understand as well."""
+
+    language = "Portuguese"
+    code = "pt_BR"
+    months = tuple(
+        "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro "
+        "dezembro".split()
+    )
+    magnitudes: ClassVar = {
+        3: "mil",
+        6: "milhão/milhões",
+        9: "bilhão/bilhões",
+        12: "trilhão/trilhões",
+    }
+
+    def agree(self, words: str, gender: str) -> str:
+        """Say "duas horas", "vinte e uma pessoas", "duzentas casas"."""
+        if gender != "f":
+            return words
+        words = words.replace("entos", "entas")
+        if words == "um" or words.endswith(" um"):
+            return words[:-1] + "ma"
+        return words[:-4] + "duas" if words == "dois" or words.endswith(" dois") else words
+
+    def ordinal(self, digits: str, gender: str = "m") -> str:
+        """Say "terceiro", "primeira"."""
+        words = super().ordinal(digits)
+        if gender != "f":
+            return words
+        return " ".join(word[:-1] + "a" if word.endswith("o") else word for word in words.split())
+
+    def month_day(self, day: int, before: str) -> str:
+        """Say "primeiro" for the first only."""
+        return "primeiro" if day == 1 else self.cardinal(str(day))
+
+    def hour(self, hour: int) -> str:
+        """Say "quinze horas"."""
+        return self.cardinal(str(hour), "f")
+
+    def minute(self, minute: int) -> str:
+        """Say "e trinta"."""
+        return f"e {self.cardinal(str(minute))}"
+
+    def fraction(self, whole: str, top: str, bottom: str) -> str:
+        """Say "três quartos"."""
+        part = {"2": "meio", "3": "terço", "4": "quarto"}.get(bottom) or self.ordinal(bottom)
+        start = [self.cardinal(whole), "e"] if whole else []
+        return self.join([*start, self.cardinal(top, "m"), part + ("" if top == "1" else "s")])
