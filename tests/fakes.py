@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import numpy as np
 
@@ -20,6 +20,34 @@ class FakeClock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class FakeTimer:
+    """Timers that end when they are told to."""
+
+    def __init__(self) -> None:
+        self.running: list[FakeHandle] = []
+
+    def __call__(self, delay: float, callback: Callable[[], None], /) -> FakeHandle:
+        self.running.append(FakeHandle(self, delay, callback))
+        return self.running[-1]
+
+    def end(self) -> None:
+        """End all timers that run."""
+        for handle in list(self.running):
+            handle.cancel()
+            handle.callback()
+
+
+class FakeHandle:
+    """A timer that runs."""
+
+    def __init__(self, timer: FakeTimer, delay: float, callback: Callable[[], None]) -> None:
+        self.timer, self.delay, self.callback = timer, delay, callback
+
+    def cancel(self) -> None:
+        if self in self.timer.running:
+            self.timer.running.remove(self)
 
 
 class Run:

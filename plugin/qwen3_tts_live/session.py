@@ -42,7 +42,7 @@ from qwen3_tts_live.synthesizer import (
 )
 from qwen3_tts_live.text.front_end import TextSegment
 from qwen3_tts_live.text.languages import AUTO, canonical_language
-from qwen3_tts_live.utterance import LiveUtterance, Turn
+from qwen3_tts_live.utterance import LiveUtterance, Timer, Turn
 
 __all__ = ["LiveSession", "LiveSynthesizer", "SessionLimits"]
 
@@ -103,6 +103,7 @@ class LiveSession:
             self._owner.checked(options or self.options),
             max_text=self._owner.limits.max_text,
             clock=self._owner.clock,
+            timer=self._owner.timer or asyncio.get_running_loop().call_later,
             stop=lambda turn: self._discard([turn]),
         )
         if text is not None:
@@ -247,7 +248,8 @@ class LiveSynthesizer:
     Args:
         backend: what makes the sound; closed with the synthesizer.
         limits: what to accept.
-        clock: seconds, rising; for idle time and for the timings in `Finished`.
+        clock: seconds, rising; for idle time, stalled text and the timings in `Finished`.
+        timer: calls back when text may have stalled; None for the event loop's own.
         engine: what the engine behind the backend does, for `status`, where there is one.
     """
 
@@ -257,11 +259,13 @@ class LiveSynthesizer:
         limits: SessionLimits | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        timer: Timer | None = None,
         engine: Callable[[], EngineMetrics | None] = lambda: None,
     ) -> None:
         self.backend = backend
         self.limits = limits or SessionLimits()
         self.clock = clock
+        self.timer = timer
         self.info = SynthesizerInfo(backend.name, backend.languages, backend.voices)
         self._engine = engine
         self._sessions: dict[str, LiveSession] = {}

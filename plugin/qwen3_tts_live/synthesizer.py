@@ -24,6 +24,7 @@ from typing import Literal, Protocol, Self, TypeAlias
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
 from qwen3_tts_live.engine.metrics import EngineMetrics
 from qwen3_tts_live.text.languages import AUTO
+from qwen3_tts_live.text.settings import NormalizerSettings
 
 __all__ = [
     "EngineMetrics",
@@ -52,6 +53,7 @@ class SessionOptions:
         max_lead: seconds of audio that may wait for the consumer before the work is parked;
             None for no limit (files). More wastes work on an interruption; below about 0.2 s
             a busy event loop makes gaps.
+        normalizer: how written text becomes spoken text; None for the defaults.
     """
 
     voice: str | None = None
@@ -59,6 +61,7 @@ class SessionOptions:
     instruct: str | None = None
     seed: int | None = None
     max_lead: float | None = 3.0
+    normalizer: NormalizerSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,38 @@ import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, ParamSpec, Protocol, Self
 
 from qwen3_tts_live.audio import AudioChunk
 from qwen3_tts_live.errors import SpeechError, TextTooLongError
 from qwen3_tts_live.synthesizer import Event, Finished, Mark, SessionOptions
 from qwen3_tts_live.text.front_end import TextFrontEnd, TextSegment
+from qwen3_tts_live.text.settings import NormalizerSettings
 
-__all__ = ["LiveUtterance", "Turn"]
+__all__ = ["LiveUtterance", "Timer", "Turn"]
+
+# Characters that the front end takes at a time: with the one segment that comes out at most, a
+# millisecond or two. A long text is read while it is spoken, not when it is pushed.
+_PIECE = 64
+
+
+# A segment takes these tens of milliseconds, and others' audio must not wait for it; the rest takes
+# less than a thread's round trip would save (benchmarks/text.py).
+_SLOW_GRAMMARS = ("wetextprocessing",)
+
+P = ParamSpec("P")
+
+
+class _Handle(Protocol):
+    def cancel(self) -> object: ...
+
+
+class Timer(Protocol):
+    """What can call back later, as `AbstractEventLoop.call_later` can."""
+
+    def __call__(self, delay: float, callback: Callable[[], None], /) -> _Handle:
+        """Call `callback` in `delay` seconds, unless the handle is cancelled before."""
+        ...
 
 
 class Turn:
@@ -39,32 +63,38 @@ class Turn:
         *,
         max_text: int,
         clock: Callable[[], float],
+        timer: Timer,
         stop: Callable[[Turn], None],
     ) -> None:
         self.id = utterance_id
         self.options = options
         self.generated = self.delivered = 0
         self.complete = self.over = False
-        self._front_end = TextFrontEnd(options.language)
+        self._settings = options.normalizer or NormalizerSettings()
+        self._front_end = TextFrontEnd(options.language, self._settings)
+        self._pieces: deque[str] = deque()  # text that the front end has not seen
         self._segments: deque[TextSegment] = deque()
         self._room = max_text
         self._max_text = max_text
-        self._input_ended = False
+        self._input_ended = self._text_read = False
+        self._stalled = False  # and what was complete has been asked for
         self._events: deque[Event | SpeechError] = deque()
         self._deliverable = False
         self._changed = asyncio.Event()  # wakes the consumer
         self._more_text = asyncio.Event()  # wakes the session's runner
         self._clock = clock
+        self._timer = timer
         self._stop = stop
         self._made_at = clock()
         self._text_at: float | None = None
+        self._last_text_at = self._made_at
         self._started_at: float | None = None
         self._first_chunk_at: float | None = None
 
     # ------------------------------------------------------------ the caller's side
 
     def push_text(self, text: str) -> None:
-        """Cut what has become certain into segments and wake the runner."""
+        """Keep the text and wake the runner, which reads it when it needs it."""
         if self._input_ended:
             raise RuntimeError("push_text() after end_input(): the utterance's text is complete")
         if self.over or not text:
@@ -75,9 +105,11 @@ class Turn:
                 "split it into several utterances"
             )
         self._room -= len(text)
+        self._last_text_at = self._clock()
         if self._text_at is None:
-            self._text_at = self._clock()
-        self._segments.extend(self._front_end.push(text))
+            self._text_at = self._last_text_at
+        self._pieces.extend(text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+        self._stalled = False
         self._more_text.set()
 
     def end_input(self) -> None:
@@ -85,7 +117,6 @@ class Turn:
         if self._input_ended or self.over:
             return
         self._input_ended = True
-        self._segments.extend(self._front_end.end())
         self._more_text.set()
 
     def cancel(self) -> None:
@@ -99,11 +130,44 @@ class Turn:
         if self._started_at is None:
             self._started_at = self._clock()
         while not self._segments:
-            if self._input_ended:
+            if self._pieces:
+                found = await self._read(self._front_end.push, self._pieces.popleft())
+            elif self._text_read:
                 return None
-            self._more_text.clear()
-            await self._more_text.wait()
+            elif self._input_ended:
+                self._text_read = True
+                found = await self._read(self._front_end.end)
+            elif await self._text_came():
+                continue
+            else:
+                found = await self._read(self._front_end.stalled)
+            self._segments.extend(found)
         return self._segments.popleft()
+
+    async def _text_came(self) -> bool:
+        """Wait for more text; False, once, if none came for as long as a voice should wait."""
+        self._more_text.clear()
+        if self._text_at is None or self._stalled:
+            await self._more_text.wait()
+            return True
+        wait = self._last_text_at + self._settings.stall_s - self._clock()
+        timer = self._timer(max(0.0, wait), self._stall)
+        try:
+            await self._more_text.wait()
+        finally:
+            timer.cancel()
+        return not self._stalled
+
+    def _stall(self) -> None:
+        self._stalled = True
+        self._more_text.set()
+
+    async def _read(
+        self, step: Callable[P, list[TextSegment]], *args: P.args, **kwargs: P.kwargs
+    ) -> list[TextSegment]:
+        if self._settings.grammar in _SLOW_GRAMMARS:
+            return await asyncio.to_thread(step, *args, **kwargs)
+        return step(*args, **kwargs)
 
     @property
     def waiting(self) -> int:
@@ -135,6 +199,7 @@ class Turn:
         """Drop what still waits; the consumer's next event is the end."""
         self.complete = self.over = True
         self._events.clear()
+        self._pieces.clear()
         self._segments.clear()
         self._events.append(self._finished("interrupted"))
         self._changed.set()

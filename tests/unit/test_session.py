@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from fakes import CHUNK, FakeClock, ScriptedBackend, settle, voice_of
+from fakes import CHUNK, FakeClock, FakeTimer, ScriptedBackend, settle, voice_of
 from qwen3_tts_live.audio import AudioChunk
 from qwen3_tts_live.errors import (
     BackendError,
@@ -21,6 +21,10 @@ from qwen3_tts_live.errors import (
 )
 from qwen3_tts_live.session import LiveSynthesizer, SessionLimits
 from qwen3_tts_live.synthesizer import Event, Finished, Mark, SessionOptions, Utterance
+from qwen3_tts_live.text import NormalizerSettings
+
+# Every sentence is a segment.
+SHORT = NormalizerSettings(first_sentence=1, sentence=1)
 
 
 async def listen(utterance: Utterance) -> list[Event]:
@@ -40,7 +44,7 @@ async def test_text_pushed_in_pieces_sounds_like_the_whole_text() -> None:
             utterance.push_text(piece)
         utterance.end_input()
         pieces = await listen(utterance)
-    assert samples(whole) == samples(pieces) == len("One two.Three four.") * CHUNK
+    assert samples(whole) == samples(pieces) == len("One two. Three four.") * CHUNK
 
 
 async def test_speech_begins_while_the_text_is_still_arriving() -> None:
@@ -52,6 +56,58 @@ async def test_speech_begins_while_the_text_is_still_arriving() -> None:
         seen = [await anext(events) for _ in range(3)]
         assert [type(event) for event in seen[:2]] == [Mark, AudioChunk]
         utterance.end_input()
+
+
+async def test_what_is_complete_is_said_when_the_text_stalls() -> None:
+    backend, clock, timer = ScriptedBackend(), FakeClock(), FakeTimer()
+    async with LiveSynthesizer(backend, clock=clock, timer=timer) as synthesizer:
+        session = await synthesizer.open_session()
+        utterance = session.utter()
+        await settle()
+        assert timer.running == []  # there is no text that could stall
+        utterance.push_text("Let me look that up.")
+        clock.now += 0.05
+        await settle()
+        assert backend.started == []
+        assert [round(handle.delay, 3) for handle in timer.running] == [0.15]
+        timer.end()
+        await settle()
+        assert backend.started == ["Let me look that up."]
+        assert timer.running == []  # it is asked for once
+        utterance.push_text(" And it is")
+        await settle()
+        assert len(timer.running) == 1
+        timer.end()
+        await settle()
+        assert backend.started == ["Let me look that up."]  # half a sentence waits
+        utterance.push_text(" here.")
+        utterance.end_input()
+        await listen(utterance)
+        assert backend.started == ["Let me look that up.", "And it is here."]
+        assert timer.running == []
+
+
+async def test_text_that_flows_is_not_cut_by_the_timer() -> None:
+    backend, timer = ScriptedBackend(), FakeTimer()
+    async with LiveSynthesizer(backend, timer=timer) as synthesizer:
+        utterance = (await synthesizer.open_session()).utter()
+        for token in ("OK", ".", " Let", " me", " see", "."):
+            utterance.push_text(token)
+            await settle()
+        assert len(timer.running) == 1
+        utterance.end_input()
+        await listen(utterance)
+    assert backend.started == ["OK. Let me see."]
+
+
+async def test_a_session_chooses_how_its_text_becomes_speech() -> None:
+    backend = ScriptedBackend()
+    async with LiveSynthesizer(backend) as synthesizer:
+        session = await synthesizer.open_session()
+        await listen(session.utter("**Hello** there."))
+        plain = SessionOptions(normalizer=NormalizerSettings(markup=False))
+        await listen(session.utter("**Hello** there.", options=plain))
+    assert backend.started == ["Hello there.", "**Hello** there."]
 
 
 async def test_utterances_play_in_the_order_in_which_they_were_made() -> None:
@@ -82,7 +138,7 @@ async def test_sessions_speak_at_the_same_time() -> None:
 async def test_the_next_segment_is_made_before_the_last_one_was_heard() -> None:
     backend = ScriptedBackend()
     async with LiveSynthesizer(backend) as synthesizer:
-        session = await synthesizer.open_session()
+        session = await synthesizer.open_session(SessionOptions(normalizer=SHORT))
         utterance = session.utter("One. Two. Three.")
         await settle(200)
         assert backend.started == ["One.", "Two.", "Three."]
@@ -285,7 +341,7 @@ async def test_text_with_nothing_to_say_ends_well_and_in_silence() -> None:
 
 async def test_a_backend_that_fails_ends_its_utterance_once_and_no_other() -> None:
     async with LiveSynthesizer(ScriptedBackend()) as synthesizer:
-        session = await synthesizer.open_session()
+        session = await synthesizer.open_session(SessionOptions(normalizer=SHORT))
         broken, well = session.utter("Fine. Then boom"), session.utter("still here")
         heard = []
         with pytest.raises(BackendError, match="ZeroDivisionError"):

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from fakes import CHUNK, ScriptedBackend, settle
+from fakes import CHUNK, FakeTimer, ScriptedBackend, settle
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
 from qwen3_tts_live.session import LiveSession, LiveSynthesizer
 from qwen3_tts_live.synthesizer import Event, Finished, Mark, SessionOptions
@@ -77,7 +77,7 @@ class Sessions(RuleBasedStateMachine):
     def open(self) -> None:
         async def work() -> None:
             self.backend = ScriptedBackend(free=False)
-            self.synthesizer = LiveSynthesizer(self.backend)
+            self.synthesizer = LiveSynthesizer(self.backend, timer=FakeTimer())
             self.sessions = [
                 await self.synthesizer.open_session(SessionOptions(voice=voice, max_lead=LEAD))
                 for voice in self.backend.voices
