@@ -12,6 +12,7 @@ tokenizer, `random_weights.py` for what is drawn, and how a form ends or loops o
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -35,7 +36,17 @@ from random_weights import codec_weights, talker_weights, write_weights
 
 from qwen3_tts_live.model.qwen_tts import load_qwen_tts
 
-__all__ = ["NARROW", "SHAPES", "SIZE_06B", "SIZE_17B", "TINY", "WIDE", "Shape", "write_checkpoint"]
+__all__ = [
+    "NARROW",
+    "SHAPES",
+    "SIZE_06B",
+    "SIZE_17B",
+    "TINY",
+    "WIDE",
+    "Shape",
+    "main",
+    "write_checkpoint",
+]
 
 
 def write_checkpoint(
@@ -83,7 +94,7 @@ def write_checkpoint(
     return folder
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
         description="Write a Qwen3-TTS checkpoint with random weights: it loads and runs like a "
@@ -98,7 +109,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="equal seeds, equal files; default: 0")
     parser.add_argument("--ends", action="store_true", help="it ends by itself after its text")
     parser.add_argument("--loops", action="store_true", help="it repeats one id of codebook 0")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.ends and args.loops:
         parser.error("a checkpoint either ends or loops")
     folder = write_checkpoint(
