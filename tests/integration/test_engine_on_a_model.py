@@ -265,11 +265,11 @@ def test_a_thousand_joins_and_cancels_leave_memory_flat(endless: Bench) -> None:
         tensors = sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
         return psutil.Process().memory_info().rss, tensors
 
-    rounds(range(200))
+    rounds(range(1000))  # allocators and the pages of the caches settle
     memory, tensors = held()
-    rounds(range(200, 1200))
+    rounds(range(1000, 2000))
     for id in going:
         endless.core.handle(Cancel(id, 0.0))
     after, tensors_after = held()
     assert tensors_after <= tensors + 20
-    assert after - memory < 8e6
+    assert after - memory < 4e6
