@@ -30,7 +30,7 @@ def build_runner(
 ) -> SpeechRunner:
     """Return a runner on the checkpoint's device: captured graphs on CUDA, plain calls elsewhere.
 
-    The checkpoint gives up its talker, whose weights become the runner's.
+    The checkpoint gives up its talker and its codec, whose weights become the runner's.
 
     Args:
         checkpoint: what speaks.
@@ -48,7 +48,7 @@ def build_runner(
     ]
     if checkpoint.device.type == "cuda":
         # All later work of this thread: kernels on the default stream wait for all others.
-        torch.cuda.set_stream(torch.cuda.Stream(checkpoint.device))
+        torch.cuda.set_stream(torch.cuda.Stream(checkpoint.device))  # type: ignore[no-untyped-call]
     else:
         # Silence makes numbers so small that a CPU computes them 5 to 15 times slower.
         torch.set_flush_denormal(True)
@@ -56,7 +56,7 @@ def build_runner(
         checkpoint.talker, config, role_ids, quantize=quantize, max_length=max_length
     )
     codec = CodecDecoder(checkpoint.codec, dtype=codec_dtype or checkpoint.dtype)
-    checkpoint.release_talker()
+    checkpoint.release_modules()
     return SpeechRunner(model, _steps(model, codec, slots, checkpoint.device))
 
 

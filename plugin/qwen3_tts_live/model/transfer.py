@@ -19,7 +19,7 @@ __all__ = ["to_device", "to_host"]
 def to_device(values: Sequence[int], device: torch.device) -> Tensor:
     """Return `values` as an int64 tensor on `device`."""
     # Before CUDA has begun nothing runs on it that could be stopped.
-    if device.type != "cuda" or not torch.cuda.is_initialized():
+    if device.type != "cuda" or not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return torch.tensor(values, dtype=torch.int64, device=device)
     # torch keeps the pinned memory until the copy is done.
     pinned = torch.tensor(values, dtype=torch.int64, pin_memory=True)
