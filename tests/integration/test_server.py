@@ -326,6 +326,9 @@ async def test_a_client_that_leaves_frees_its_work_playing_or_queued(start: Star
         task.cancel()
     await asyncio.wait(asking)
     await running.client.close()
+    for task in asking:
+        if not task.cancelled():
+            task.result().close()
     await running.until(lambda: running.synthesizer.status.active == 0)
     assert running.backend.running == []
 
