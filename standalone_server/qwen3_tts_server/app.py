@@ -14,6 +14,7 @@ from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import add_headers, guard
 from qwen3_tts_server.speech import SpeechApi
+from qwen3_tts_server.text import TextApi
 
 __all__ = ["Server"]
 
@@ -44,6 +45,7 @@ class Server:
             [
                 web.post("/tts/stream", self._speech.stream),
                 web.post("/tts/interrupt", self._speech.interrupt),
+                web.post("/tts/text", TextApi(self._options).show),
                 web.get("/health", self._health),
                 web.get("/ready", self._ready),
                 web.get("/metrics", self._render_metrics),

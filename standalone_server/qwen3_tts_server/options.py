@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 from qwen3_tts_live.cli.qwen_flags import add_qwen_flags, qwen_options
+from qwen3_tts_live.cli.text_flags import add_text_flags, normalizer_settings
 from qwen3_tts_live.factory import QwenOptions
+from qwen3_tts_live.text import NormalizerSettings
 
 __all__ = ["ServerOptions", "add_arguments", "from_arguments"]
 
 
 # The documented defaults of `serve`, which existing clients were tuned to.
 _QWEN = QwenOptions(temperature=0.8, repetition_penalty=1.1, chunk_size=1, pre_buffer=0)
+_TEXT = NormalizerSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,7 @@ class ServerOptions:
     engine: str = "auto"
     model_path: str | None = None
     qwen: QwenOptions = _QWEN
+    text: NormalizerSettings = _TEXT
     host: str = "0.0.0.0"  # documented default; `serve` warns about it
     port: int = 9000
     max_text: int = 20_000
@@ -59,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
     )
     # REF_AUDIO_PATH is the environment's name for --ref-audio.
     add_qwen_flags(parser, replace(default.qwen, ref_audio=environ.get("REF_AUDIO_PATH")))
+    add_text_flags(parser)
 
     network = parser.add_argument_group("network")
     network.add_argument(
@@ -96,8 +101,11 @@ def from_arguments(arguments: argparse.Namespace) -> ServerOptions:
 
     Raises:
         InvalidRequestError: a value makes no sense.
+        OSError: a file that a flag names cannot be read.
     """
-    names = [field.name for field in fields(ServerOptions) if field.name != "qwen"]
+    names = [f.name for f in fields(ServerOptions) if f.name not in ("qwen", "text")]
     return ServerOptions(
-        qwen=qwen_options(arguments, _QWEN), **{name: getattr(arguments, name) for name in names}
+        qwen=qwen_options(arguments, _QWEN),
+        text=normalizer_settings(arguments),
+        **{name: getattr(arguments, name) for name in names},
     )

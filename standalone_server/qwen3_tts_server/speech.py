@@ -11,7 +11,7 @@ import logging
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,9 +26,11 @@ from qwen3_tts_live.synthesizer import (
     Synthesizer,
     Utterance,
 )
+from qwen3_tts_live.text import NormalizerSettings
 from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import REQUEST_ID, parse_json, problem
+from qwen3_tts_server.text import chosen_normalizer, string_field, text_field
 
 __all__ = ["SpeechApi"]
 
@@ -55,37 +57,22 @@ class StreamRequest:
     text: str
     client_id: str
     language: str
+    normalizer: NormalizerSettings
 
     @classmethod
-    def parse(cls, body: bytes, request: web.Request) -> StreamRequest:
-        """Read and check the request.
+    def parse(cls, body: bytes, request: web.Request, base: NormalizerSettings) -> StreamRequest:
+        """Read and check the request; `base` are the server's settings for text.
 
         Raises:
             InvalidRequestError: what is wrong with it.
         """
         fields = parse_json(body)
-        text = _string(fields, "text", required=True)
-        if not text.strip():
-            raise InvalidRequestError("text is empty; send what to say")
-        if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
-            raise InvalidRequestError(
-                "text holds a NUL or half of a surrogate pair; send UTF-8 text"
-            )
         return cls(
-            text=text,
-            client_id=client_id(request, _string(fields, "client_id")),
-            language=_string(fields, "language") or "Auto",
+            text=text_field(fields),
+            client_id=client_id(request, string_field(fields, "client_id")),
+            language=string_field(fields, "language") or "Auto",
+            normalizer=chosen_normalizer(fields, base),
         )
-
-
-def _string(fields: Mapping[str, object], name: str, *, required: bool = False) -> str:
-    value = fields.get(name)
-    if value is None and not required:
-        return ""
-    if not isinstance(value, str):
-        kind = "missing" if value is None else f"a {type(value).__name__}"
-        raise InvalidRequestError(f"{name} must be a string; it is {kind}")
-    return value
 
 
 def client_id(request: web.Request, in_body: str = "") -> str:
@@ -136,11 +123,12 @@ class SpeechApi:
             message = "the server is shutting down"
             return problem(request, 503, "draining", message, retryable=True, retry_after=5)
         arrived = time.monotonic()
-        wanted = StreamRequest.parse(await request.read(), request)
+        wanted = StreamRequest.parse(await request.read(), request, self._options.text)
         try:
             session = await self._synthesizer().open_session(session_id=wanted.client_id)
             position = session.queued
-            utterance = session.utter(wanted.text, options=SessionOptions(language=wanted.language))
+            options = SessionOptions(language=wanted.language, normalizer=wanted.normalizer)
+            utterance = session.utter(wanted.text, options=options)
         except SpeechError:
             self._metrics.request_ended("refused")
             raise
@@ -247,7 +235,7 @@ async def _client_id_in_body(request: web.Request) -> str:
     """Accept {"client_id": ...} in an interrupt's body too; most clients send none."""
     if request.content_type != "application/json" or not request.can_read_body:
         return ""
-    return _string(parse_json(await request.read()), "client_id")
+    return string_field(parse_json(await request.read()), "client_id")
 
 
 def _hold_little(transport: asyncio.Transport) -> None:

@@ -182,3 +182,17 @@ async def test_a_refused_request_is_told_in_plain_words(page: Page, url: str) ->
     await page.wait_for_selector("#status.bad")
     assert "text is empty" in await page.inner_text("#status")
     await screenshot(page, "refused")
+
+
+async def test_the_page_shows_what_is_said(page: Page, url: str) -> None:
+    await page.goto(url)
+    await page.fill("#text", "**Hello** there, my friend. How are you?")
+    await page.click("#said summary")
+    items = page.locator("#said li")
+    await expect(items).to_have_text(["Hello there, my friend.", "How are you?"])
+    assert await items.first.get_attribute("title") == "**Hello** there, my friend. "
+    await page.fill("#text", "🎉")
+    await expect(items).to_have_text(["(nothing)"])
+    await page.fill("#text", "")
+    await expect(items).to_have_count(0)
+    await screenshot(page, "said")

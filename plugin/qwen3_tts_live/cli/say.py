@@ -8,16 +8,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import soundfile
 
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk, PcmSamples
 from qwen3_tts_live.cli.qwen_flags import QWEN_FLAGS, add_qwen_flags, qwen_options
+from qwen3_tts_live.cli.text_flags import add_text_flags, normalizer_settings
 from qwen3_tts_live.errors import InvalidRequestError
 from qwen3_tts_live.factory import SCHEMES, QwenOptions, open_synthesizer
 from qwen3_tts_live.synthesizer import SessionOptions
-from qwen3_tts_live.text.languages import LANGUAGES
+from qwen3_tts_live.text import TextFrontEnd
+from qwen3_tts_live.text.languages import LANGUAGES, canonical_language
 
 __all__ = ["Say"]
 
@@ -66,8 +68,20 @@ class Say:
             "-o",
             "--output",
             metavar="FILE",
-            default="out.wav",
-            help="wav, flac, ogg or mp3 by its name; - for raw PCM (default: %(default)s)",
+            help="wav, flac, ogg or mp3 by its name; - for raw PCM (default: out.wav)",
+        )
+        parser.add_argument(
+            "--show-text",
+            action="store_true",
+            help="print the segments and what is said for each; speak only if -o is given, too",
+        )
+        add_text_flags(parser)
+        parser.add_argument(
+            "--no-normalize",
+            dest="normalizer",
+            action="store_const",
+            const="off",
+            help="the same as --normalizer off",
         )
         add_qwen_flags(parser, QwenOptions(), (n for n in QWEN_FLAGS if n not in _IN_SESSION))
 
@@ -80,12 +94,18 @@ class Say:
             instruct=arguments.style,
             seed=arguments.draw,
             max_lead=None,
+            normalizer=normalizer_settings(arguments),
         )
+        if arguments.show_text:
+            _show(text, options, sys.stderr if arguments.output == "-" else sys.stdout)
+            if arguments.output is None:
+                return 0
+        output = arguments.output or "out.wav"
         qwen = qwen_options(arguments, QwenOptions())
         async with await open_synthesizer(arguments.engine, qwen=qwen) as synthesizer:
             session = await synthesizer.open_session(options)
-            progress = _Progress(None if arguments.output == "-" else arguments.output)
-            with _sink(arguments.output) as sink:
+            progress = _Progress(None if output == "-" else output)
+            with _sink(output) as sink:
                 async with session.utter(text) as utterance:
                     async for event in utterance:
                         if isinstance(event, AudioChunk):
@@ -93,6 +113,16 @@ class Say:
                             progress.show(event)
             progress.end()
         return 0
+
+
+def _show(text: str, options: SessionOptions, to: TextIO) -> None:
+    """Print each segment as it is written and, behind an arrow, as it is said."""
+    front_end = TextFrontEnd(canonical_language(options.language), options.normalizer)
+    for segment in front_end.push(text) + front_end.end():
+        written = " ".join(segment.raw.split())
+        said = " ".join(segment.spoken.split()) or "(nothing)"
+        lines = f"{segment.language}: {written}\n  -> {said}\n"
+        to.write(lines.encode("utf-8", "replace").decode("utf-8"))
 
 
 class _Sink(Protocol):

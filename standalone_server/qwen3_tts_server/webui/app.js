@@ -117,6 +117,32 @@ async function interrupt() {
   }
 }
 
+// What the text becomes before it is spoken, a line a segment; the written form is the tooltip.
+let asked = 0;
+async function showSaid() {
+  if (!$("said").open) return;
+  const mine = ++asked;
+  await pause(250); // people type in bursts
+  if (mine !== asked) return;
+  const items = [];
+  if ($("text").value.trim()) {
+    const response = await fetch("/tts/text", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ text: $("text").value, language: $("language").value }),
+    });
+    if (!response.ok) throw new Error(await problemOf(response));
+    for (const { raw, spoken, language } of (await response.json()).segments) {
+      const item = Object.assign(document.createElement("li"), { textContent: spoken || "(nothing)", title: raw });
+      item.classList.toggle("silent", !spoken);
+      item.dataset.language = language;
+      items.push(item);
+    }
+  }
+  if (mine === asked) $("said").querySelector("ol").replaceChildren(...items);
+}
+const showSaidOrSay = () => showSaid().catch((error) => say(error.message, true));
+
 async function describeEngine() {
   const info = await (await fetch("/info")).json();
   $("engine").textContent = info.model === "preview" ? "embedded voice (no model)" : info.model;
@@ -127,4 +153,7 @@ async function describeEngine() {
 $("client").value = `web-${Array.from(crypto.getRandomValues(new Uint8Array(4)), (b) => b.toString(16).padStart(2, "0")).join("")}`;
 $("form").addEventListener("submit", play);
 $("interrupt").addEventListener("click", interrupt);
+$("said").addEventListener("toggle", showSaidOrSay);
+$("text").addEventListener("input", showSaidOrSay);
+$("language").addEventListener("change", showSaidOrSay);
 describeEngine().catch(() => say("The server does not answer.", true));
