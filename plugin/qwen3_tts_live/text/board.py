@@ -45,6 +45,11 @@ class OffsetMap:
         rise = self.outer[at + 1] - self.outer[at]
         return self.outer[at] + (offset - self.inner[at]) * rise // run
 
+    def then(self, other: OffsetMap) -> OffsetMap:
+        """Return the map that goes on through `other`."""
+        corners = {offset: other(self(offset)) for offset in self.inner}
+        return OffsetMap(tuple(corners), tuple(corners.values()))
+
 
 class Board:
     """Collects claims on `text` and renders it with them."""
@@ -63,21 +68,17 @@ class Board:
         self._taken[start:end] = b"\x01" * (end - start)
         self._claims.append(Claim(start, end, reading))
 
-    def apply(self, pattern: re.Pattern[str], read: Callable[[re.Match[str]], str | None]) -> None:
-        """Claim every free match that `read` has a reading for."""
+    def apply(
+        self, pattern: re.Pattern[str], read: Callable[[re.Match[str]], str | None]
+    ) -> None:
+        """Claim what `read` has a reading for: the group "say" of a match, else all of it."""
+        group: str | int = "say" if "say" in pattern.groupindex else 0
         at = 0
         while match := pattern.search(self.text, at):
-            start, end = match.span()
-            if start == end:
-                at = end + 1
-                continue
-            taken = self._taken.find(1, start, end)
-            if taken >= 0:
-                at = max(start + 1, self._taken.find(0, taken)) if 0 in self._taken[taken:] else end
-                continue
-            reading = read(match)
+            start, end = match.span(group)
+            reading = read(match) if start < end and self.is_free(start, end) else None
             if reading is None:
-                at = start + 1
+                at = match.start() + 1
             else:
                 self.claim(start, end, reading)
                 at = end

@@ -5,13 +5,22 @@ Knows nothing about markup, streaming or voices.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from qwen3_tts_live.text.board import Board, OffsetMap
-from qwen3_tts_live.text.languages import AUTO, guess_language
+from qwen3_tts_live.text.folding import fold
+from qwen3_tts_live.text.grammar import load_grammar
+from qwen3_tts_live.text.languages import AUTO
+from qwen3_tts_live.text.plain import read_numbers
+from qwen3_tts_live.text.readers import reader_for
+from qwen3_tts_live.text.rules import Rule, number_rules, symbol_rules
+from qwen3_tts_live.text.runs import Runs, find_runs
 from qwen3_tts_live.text.settings import NormalizerSettings
 
 __all__ = ["Spoken", "SpokenForms"]
+
+_DIGIT = re.compile(r"[0-9⁰¹²³⁴⁵⁶⁷⁸⁹]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,30 @@ class SpokenForms:
 
     def speak(self, text: str) -> Spoken:
         """Return the spoken form of one segment's visible text."""
-        board = Board(text)
-        language = guess_language(text) if self._language == AUTO else self._language
+        plain, folded = fold(text)
+        runs = find_runs(plain, self._language)
+        board = Board(plain)
+        if _DIGIT.search(plain):
+            for language in sorted(runs.languages):
+                _apply(board, runs, language, number_rules(language))
+            read_numbers(board, runs, load_grammar(self._settings.grammar))
+        for language in sorted(runs.languages):
+            _apply(board, runs, language, symbol_rules(language))
         spoken, offsets = board.render()
-        return Spoken(spoken, language, offsets)
+        return Spoken(spoken, runs.main, offsets.then(folded))
+
+
+def _apply(board: Board, runs: Runs, language: str, rules: tuple[Rule, ...]) -> None:
+    reader = reader_for(language)
+    text = board.text
+    several = len(runs.languages) > 1
+    for rule in rules:
+        if rule.hint and not any(char in text for char in rule.hint):
+            continue
+
+        def read(match: re.Match[str], rule: Rule = rule) -> str | None:
+            if several and runs.language_at(match.start()) != language:
+                return None
+            return rule.read(match, reader)
+
+        board.apply(rule.pattern, read)

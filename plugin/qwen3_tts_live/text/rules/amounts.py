@@ -1,0 +1,237 @@
+"""Money, percentages, temperatures, measures, ranges, scores, fractions.
+
+Finds them in all languages; how they are said is the readers'.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from qwen3_tts_live.text.numerals import Numeral, parse_numeral, rx
+from qwen3_tts_live.text.readers import Reader
+from qwen3_tts_live.text.rules.base import (
+    DASH,
+    SCORE_WORDS,
+    Match,
+    Rule,
+    clause_before,
+    is_minus,
+)
+from qwen3_tts_live.text.units import (
+    CURRENCY_BEFORE,
+    CURRENCY_CODES,
+    currency,
+    unit,
+    unit_fragment,
+)
+
+__all__ = ["amount_rules"]
+
+_SIGN = r"(?P<sign>[-+±])?"
+_MAGNITUDES = {
+    **dict.fromkeys(("K", "k", "thousand", "tausend", "тыс.", "тыс", "mil"), 3),
+    **dict.fromkeys(
+        ("M", "m", "mn", "million", "millions", "Mio.", "Mio", "Million", "Millionen", "млн")
+        + ("milhões", "milhão", "millones", "millón", "milioni", "milione", "mln", "mi"),
+        6,
+    ),
+    **dict.fromkeys(
+        ("B", "b", "bn", "billion", "Mrd.", "Mrd", "Milliarde", "Milliarden", "milliard")
+        + ("milliards", "Md", "Md.", "млрд", "bilhões", "bilhão", "bi", "miliardi", "miliardo", "mld"),
+        9,
+    ),
+    **dict.fromkeys(("T", "tn", "trillion"), 12),
+}
+_HAN_MAGNITUDE = r"[百千]?[万萬亿億만억]"
+
+
+def _magnitude() -> str:
+    names = "|".join(sorted(map(re.escape, _MAGNITUDES), key=len, reverse=True))
+    return rf"(?: ?(?P<mag>(?:{names})(?![A-Za-zÀ-ÿа-я])|{_HAN_MAGNITUDE}))?"
+
+
+def _signed(match: Match, reader: Reader, number: Numeral, *, quantity: bool = True) -> tuple[str, Numeral] | None:
+    """Return the words of a sign, and the number with its minus; None if "-" is none here."""
+    sign = match["sign"]
+    if sign == "-":
+        if not is_minus(match.string, match.start("sign"), quantity=quantity):
+            return None
+        return "", number._replace(negative=True)
+    return (reader.word(sign) if sign else ""), number
+
+
+# ------------------------------------------------------------ money
+
+
+def _money(match: Match, reader: Reader) -> str | None:
+    groups = match.groupdict()
+    symbol = groups.get("before") or match["after"]
+    major, minor = currency(symbol.strip(), reader.language)
+    signed = _signed(match, reader, parse_numeral(match["n"], reader.language))
+    if signed is None:
+        return None
+    words, number = signed
+    magnitude = match["mag"] or ""
+    if re.fullmatch(_HAN_MAGNITUDE, magnitude):
+        spoken = reader.number(number) + magnitude + major.forms[0]
+    else:
+        power = _MAGNITUDES[magnitude] if magnitude else 0
+        spoken = reader.money(number, power, major, minor)
+    if groups.get("first"):
+        first = reader.number(parse_numeral(match["first"], reader.language))
+        spoken = reader.between(first, spoken)
+    return reader.join([words, spoken])
+
+
+def _money_rules(language: str) -> tuple[Rule, ...]:
+    symbols = "|".join(sorted(map(re.escape, CURRENCY_BEFORE), key=len, reverse=True))
+    codes = "|".join(CURRENCY_CODES)
+    first = rf"(?:(?P<first>NUM){DASH}(?:{symbols})?)?"
+    before = rf"(?P<before>(?<![A-Za-z])(?:{symbols})|\b(?:{codes})) ?"
+    return (
+        Rule(
+            rx(rf"{_SIGN}{before}{first}(?P<n>NUM){_magnitude()}", language),
+            _money,
+        ),
+        Rule(
+            rx(
+                rf"ALONE{first}{_SIGN}ALONE(?P<n>NUM){_magnitude()} ?(?P<after>{symbols}|(?:{codes})\b)",
+                language,
+            ),
+            _money,
+        ),
+        Rule(
+            rx(r"ALONE(?P<n>NUM) ?¢", language),
+            lambda match, reader: reader.measure(
+                parse_numeral(match["n"], reader.language), currency("$", reader.language)[1]  # type: ignore[arg-type]
+            ),
+            "¢",
+        ),
+    )
+
+
+# ------------------------------------------------------------ percent, temperature, measures
+
+
+def _percent(match: Match, reader: Reader) -> str | None:
+    signed = _signed(match, reader, parse_numeral(match["n"], reader.language))
+    if signed is None:
+        return None
+    return reader.join([signed[0], reader.percent(signed[1], match["unit"])])
+
+
+def _percent_range(match: Match, reader: Reader) -> str:
+    first, last = (parse_numeral(match[name], reader.language) for name in ("a", "b"))
+    if match["both"] or reader.language == "Chinese":
+        start = reader.percent(first, match["unit"])
+    else:
+        start = reader.number(first)
+    return reader.between(start, reader.percent(last, match["unit"]))
+
+
+def _temperature(match: Match, reader: Reader) -> str | None:
+    signed = _signed(match, reader, parse_numeral(match["n"], reader.language))
+    if signed is None:
+        return None
+    spoken = reader.temperature(signed[1], match["scale"] or "")
+    if match["first"]:
+        first = parse_numeral(match["first"], reader.language)
+        minus = match["first"].startswith("-")
+        start = reader.temperature(first, "") if minus and reader.language == "Chinese" else ""
+        spoken = reader.between(start.removesuffix("度") or reader.number(first), spoken)
+    return reader.join([signed[0], spoken])
+
+
+def _measure(match: Match, reader: Reader) -> str | None:
+    noun = unit(match["unit"], reader.language)
+    signed = _signed(match, reader, parse_numeral(match["n"], reader.language))
+    if noun is None or signed is None:
+        return None
+    spoken = reader.join([signed[0], reader.measure(signed[1], noun)])
+    if match["first"]:
+        first = reader.number(parse_numeral(match["first"], reader.language))
+        spoken = reader.between(first, spoken)
+    if match["by"]:
+        times = reader.word("×") if reader.language != "English" else "by"
+        spoken = reader.join([reader.number(parse_numeral(match["by"], reader.language)), times, spoken])
+    return spoken
+
+
+# ------------------------------------------------------------ two numbers
+
+
+def _two(match: Match, reader: Reader) -> str | None:
+    first, second = match["a"], match["b"]
+    clause = clause_before(match) + re.split(r"[,，。；;!！?？\n]", match.string[match.end() :])[0]
+    whole = first.isdigit() and second.isdigit()
+    if whole and SCORE_WORDS.search(clause):
+        return reader.score(first, second)
+    one, two = (parse_numeral(text, reader.language) for text in (first, second))
+    descending = float(f"{one.whole}.{one.fraction or 0}") >= float(f"{two.whole}.{two.fraction or 0}")
+    if whole and descending and match["dash"].strip() == "-":
+        return reader.score(first, second)
+    return reader.between(reader.number(one), reader.number(two))
+
+
+def _ratio(match: Match, reader: Reader) -> str:
+    return reader.score(match["a"], match["b"])
+
+
+def _fraction(match: Match, reader: Reader) -> str | None:
+    top, bottom = match["top"], match["bottom"]
+    if bottom.strip("0") == "" or len(bottom) > 4 or len(top) > 4:
+        return None
+    return reader.fraction((match["whole"] or "").strip(), top, bottom)
+
+
+def _about(match: Match, reader: Reader) -> str:
+    return reader.word("about") + reader.joiner
+
+
+@cache
+def amount_rules(language: str) -> tuple[Rule, ...]:
+    """Return the rules for amounts in one language."""
+    symbol = unit_fragment(language)
+    dash = rf"(?P<dash>{DASH})"
+    rules = [
+        *_money_rules(language),
+        Rule(
+            rx(rf"ALONE(?P<a>NUM)(?P<both> ?[%‰])?(?:{DASH}|到|至| ?to )(?P<b>NUM) ?(?P<unit>[%‰])", language),
+            _percent_range,
+            "%‰",
+        ),
+        Rule(rx(rf"{_SIGN}ALONE(?P<n>NUM) ?(?P<unit>[%‰])", language), _percent, "%‰"),
+        Rule(
+            rx(
+                rf"(?:ALONE(?P<first>-?NUM)(?: ?°[CF]?)?[~～–—〜到至])?{_SIGN}ALONE(?P<n>NUM) ?°(?: ?(?P<scale>[CF])(?![A-Za-z]))?",
+                language,
+            ),
+            _temperature,
+            "°",
+        ),
+        Rule(
+            rx(
+                rf"(?:ALONE(?P<by>NUM) ?[x×*] ?)?(?:ALONE(?P<first>NUM){DASH})?{_SIGN}ALONE(?P<n>NUM)[ -]?(?P<unit>{symbol})",
+                language,
+            ),
+            _measure,
+        ),
+        Rule(
+            rx(rf"(?<![0-9A-Za-z.,:/-])(?P<a>[0-9]{{1,3}}):(?P<b>[0-9]{{1,3}})(?![0-9:]|[.,][0-9])"),
+            _ratio,
+            ":",
+        ),
+        Rule(
+            rx(r"ALONE(?P<whole>[0-9]+ )?(?P<top>[0-9]+)/(?P<bottom>[0-9]+)(?![0-9/A-Za-z]|[.,][0-9])"),
+            _fraction,
+            "/",
+        ),
+        Rule(
+            rx(rf"(?<![0-9A-Za-z.,:/-])(?P<a>NUM){dash}(?P<b>NUM)(?![0-9A-Za-z:/%]|[-–—~～.,][0-9]| ?=)", language),
+            _two,
+            "-–—~～〜",
+        ),
+        Rule(rx(r"(?<![0-9])[~～≈](?= ?[0-9$€£¥])"), _about, "~～≈"),
+    ]
+    return tuple(rules)

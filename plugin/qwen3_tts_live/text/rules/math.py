@@ -1,0 +1,118 @@
+"""Mathematics, signs, and the symbols that are left when every other rule has looked."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from qwen3_tts_live.text.numerals import Numeral, rx
+from qwen3_tts_live.text.readers import Reader
+from qwen3_tts_live.text.rules.base import Match, Rule, is_minus
+
+__all__ = ["math_rules", "symbol_rules"]
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_OPERAND = r"[0-9A-Za-z)\]²³πθαβ√]"
+
+
+def _operator(match: Match, reader: Reader) -> str:
+    sign = {"*": "×", "x": "×", "/": "÷", "<=": "≤", ">=": "≥", "!=": "≠", "==": "=", "·": "×"}
+    written = match["op"]
+    gap = reader.joiner
+    return gap + reader.word(sign.get(written, written)) + gap
+
+
+def _minus(match: Match, reader: Reader) -> str:
+    return reader.joiner + reader.word("-") + reader.joiner
+
+
+def _power(match: Match, reader: Reader) -> str:
+    digits = match["n"].translate(_SUPERSCRIPTS)
+    gap = reader.joiner
+    if digits == "2" or digits == "3":
+        word = reader.word("squared" if digits == "2" else "cubed")
+        return ("的" if match.string[match.start() - 1].isdigit() and not gap else "") * (
+            reader.language == "Chinese"
+        ) + gap + word
+    if reader.language == "Chinese":
+        return f"的{reader.whole(digits)}次方"
+    if not gap or reader.language == "Korean":
+        return "の" * (not gap) + reader.whole(digits) + reader.word("power")
+    return f"{gap}{reader.word('power')} {reader.whole(digits)}"
+
+
+def _negative(match: Match, reader: Reader) -> str | None:
+    if not is_minus(match.string, match.start()):
+        return None
+    return reader.word("minus") + reader.joiner
+
+
+@cache
+def math_rules(language: str) -> tuple[Rule, ...]:
+    """Return the rules for operators between numbers and names, in any language."""
+    del language  # patterns are the same; the argument keeps the signature of the others
+    return (
+        Rule(rx(r"(?<=[0-9A-Za-z)\]])(?:\^\(?(?P<n>[0-9]+)\)?)"), _power, "^"),
+        Rule(rx(r"(?<=[0-9A-Za-z)\]])(?P<n>[⁰¹²³⁴⁵⁶⁷⁸⁹]+)"), _power, "⁰¹²³⁴⁵⁶⁷⁸⁹"),
+        Rule(rx(r" ?(?P<op>[=<>!]=|[=≠≈≤≥×÷])(?!=) ?"), _operator, "=≠≈≤≥×÷"),
+        Rule(rx(rf"(?<={_OPERAND})(?: (?P<gap>) | ?)(?P<op>[<>]) ?(?=[-0-9A-Za-z$¥€])"), _operator, "<>"),
+        Rule(rx(r"(?<=[\u3400-\u9fff])(?P<op>[<>]) ?(?=[-0-9A-Za-z$¥€])"), _operator, "<>"),
+        Rule(rx(rf"(?<={_OPERAND}) ?(?P<op>\+) ?(?=[0-9A-Za-z(√])"), _operator, "+"),
+        Rule(rx(r"(?<=[0-9)]) ?(?P<op>\*) ?(?=[0-9(A-Za-z])"), _operator, "*"),
+        Rule(rx(r"(?<=[0-9)]) (?P<op>/) (?=[0-9(])"), _operator, "/"),
+        Rule(rx(r"(?<=[0-9]) ?(?P<op>[xX]) ?(?=[0-9])"), _by, "xX"),
+        Rule(rx(r"(?<=[0-9)²³]) - (?=[0-9(])"), _minus, "-"),
+        Rule(rx(r"(?<=[0-9)²³])-(?=[0-9.]+ ?=)"), _minus, "-"),
+        Rule(rx(r"(?:(?P<op>√))"), _operator, "√"),
+        Rule(rx(r"-(?=\.?[0-9])"), _negative, "-"),
+        Rule(rx(r"(?P<op>[±+])(?=[0-9])"), _operator, "±+"),
+    )
+
+
+def _by(match: Match, reader: Reader) -> str:
+    word = "by" if reader.language == "English" else reader.word("×")
+    return reader.joiner + word + reader.joiner
+
+
+# ------------------------------------------------------------ what is left
+
+
+def _word(match: Match, reader: Reader) -> str:
+    return reader.joiner + reader.word(match[0].strip()) + reader.joiner
+
+
+def _nothing(match: Match, reader: Reader) -> str:
+    del match, reader
+    return ""
+
+
+def _space(match: Match, reader: Reader) -> str:
+    del match, reader
+    return " "
+
+
+def _leftover_digit(match: Match, reader: Reader) -> str:
+    digits = "".join(str(Numeral(char).whole) for char in match[0].translate(_SUPERSCRIPTS))
+    return reader.whole(digits)
+
+
+@cache
+def symbol_rules(language: str) -> tuple[Rule, ...]:
+    """Return the rules for symbols that no other rule has read."""
+    del language
+    return (
+        Rule(rx(r" ?[&%°∞→€£₽₩©§№±×÷=≠≈≤≥√] ?"), _word, "&%°∞→€£₽₩©§№±×÷=≠≈≤≥√"),
+        Rule(rx(r"[$¥](?=\w)|[@#](?=\w)"), _word, "$¥@#"),
+        Rule(rx(r"(?<=[0-9])\+"), _word, "+"),
+        # Joints inside names: GPT-4, snake_case, 京B·88.
+        Rule(rx(r"(?<=[A-Za-z])[-_](?=[0-9])|(?<=[0-9])[-_](?=[A-Za-z0-9])|(?<=\w)_+(?=\w)"), _space, "-_"),
+        Rule(rx(r"(?<=[\u3400-\u9fff])-(?=[0-9A-Z])|(?<=[0-9A-Za-z])-(?=[\u3400-\u9fff])"), _nothing, "-"),
+        Rule(rx(r"(?<=[^\W\d_])/(?=[^\W\d_])"), _slash, "/"),
+        Rule(rx(r"[_*|\\^~`]+"), _space, "_*|\\^~`"),
+    )
+
+
+def _slash(match: Match, reader: Reader) -> str:
+    wide = match.string[match.start() - 1] >= "\u1100"
+    return "" if wide and match.string[match.start() - 1] in "和或及与と" else "、" if wide else " "
+
+

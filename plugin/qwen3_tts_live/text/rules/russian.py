@@ -1,0 +1,88 @@
+"""What only Russian writes: years with a noun, ordinals with endings, ranges of days."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from qwen3_tts_live.text.numerals import rx
+from qwen3_tts_live.text.readers.russian import RussianReader
+from qwen3_tts_live.text.rules.base import Match, Rule
+from qwen3_tts_live.text.rules.european import day_of_month, magnitude_words
+
+__all__ = ["russian_rules"]
+
+_MONTHS = "января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря"
+_CASES = {"год": "n", "годы": "n", "года": "g", "годов": "g", "годом": "i", "годами": "i"}
+# The ending written after a hyphen gives gender and case.
+_ENDINGS = {
+    "й": ("m", "n"),
+    "ый": ("m", "n"),
+    "ий": ("m", "n"),
+    "я": ("f", "n"),
+    "ая": ("f", "n"),
+    "е": ("n", "n"),
+    "ое": ("n", "n"),
+    "го": ("m", "g"),
+    "ого": ("m", "g"),
+    "му": ("m", "d"),
+    "ому": ("m", "d"),
+    "м": ("m", "p"),
+    "ом": ("m", "p"),
+    "ю": ("f", "a"),
+    "ую": ("f", "a"),
+    "х": ("p", "g"),
+    "ых": ("p", "g"),
+    "ми": ("p", "i"),
+}
+_PLURAL_NOUN = r"(?= (?:годы|годах|годов|гг\.|места|классы))"
+
+
+@cache
+def russian_rules() -> tuple[Rule, ...]:
+    """Return the rules of Russian, in order."""
+    reader = RussianReader()
+
+    def year(match: Match, _: object) -> str:
+        word = match["word"]
+        before = match.string[: match.start()].rstrip().rpartition(" ")[2].lower()
+        case = _CASES.get(word, "p")
+        if word in ("году", "годам"):
+            case = "d" if before in ("к", "ко", "по") else "p"
+        elif word in ("г.", "гг."):
+            case = "p" if before in ("в", "во") else "g"
+        spoken = reader.year(match["y"], case)
+        return f"{reader.year(match['a'], case)} — {spoken}" if match["a"] else spoken
+
+    def year_word(match: Match, _: object) -> str:
+        before = match.string[: match.start()].rstrip().rpartition(" ")[2].lower()
+        spoken = year(match, _)
+        return f"{spoken} {'году' if before in ('в', 'во') else 'года'}"
+
+    def ordinal(match: Match, _: object) -> str:
+        gender, case = _ENDINGS[match["end"]]
+        if match["plural"] is not None:
+            gender = "p"
+        return reader.ordinal(match["n"], gender, case)
+
+    def days(match: Match, _: object) -> str:
+        first = reader.ordinal(match["a"], "n", "g")
+        return f"{match['c']} {first} по {reader.ordinal(match['b'], 'n')}"
+
+    endings = "|".join(sorted(_ENDINGS, key=len, reverse=True))
+    return (
+        Rule(rx(rf"\b(?P<c>[сС]) (?P<a>[0-9]{{1,2}}) по (?P<b>[0-9]{{1,2}})(?= (?:{_MONTHS}))"), days),
+        day_of_month(reader, _MONTHS, " "),
+        Rule(
+            rx(
+                r"ALONE(?P<say>(?:(?P<a>[12][0-9]{3})[-–—])?(?P<y>[12][0-9]{3}))"
+                r"(?= ?(?P<word>год(?:у|а|ом|ах|ов|ы|ам|ами)?)(?![а-я]))"
+            ),
+            year,
+        ),
+        Rule(
+            rx(r"ALONE(?:(?P<a>[12][0-9]{3})[-–—])?(?P<y>[12][0-9]{3}) ?(?P<word>гг?\.)"), year_word
+        ),
+        Rule(rx(rf"ALONE(?P<n>[0-9]+)-(?P<end>{endings})(?![а-яё])(?P<plural>{_PLURAL_NOUN})?"), ordinal, "-"),
+        magnitude_words(reader, {"тыс.": 3, "млн": 6, "млрд": 9, "трлн": 12, "тыс": 3, "млн.": 6, "млрд.": 9}),
+        Rule(rx(r"№ ?(?=[0-9])"), lambda match, _: "номер ", "№"),
+    )
