@@ -57,7 +57,7 @@ class _Speaker:
 
     def __init__(self, checkpoint: Checkpoint, text: str, quantize: Quantize) -> None:
         config: Any = checkpoint.config
-        role = [config.im_start_token_id, config.assistant_token_id, *checkpoint.tokenize("\n")]
+        role = [config.im_start_token_id, *checkpoint.tokenize("assistant\n")]
         self.model = SpeechModel(checkpoint.talker, config, role, quantize=quantize)
         self.state = self.model.empty_state(1)
         self.state.sampling.set(0, Sampling(greedy=True))

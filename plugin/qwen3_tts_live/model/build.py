@@ -40,12 +40,7 @@ def build_runner(
             114,688 bytes of keys and values in bfloat16.
         codec_dtype: the codec's precision; the talker's if None.
     """
-    config = checkpoint.config
-    role_ids = [
-        config.im_start_token_id,
-        config.assistant_token_id,
-        *checkpoint.tokenize("\n"),
-    ]
+    role_ids = [checkpoint.config.im_start_token_id, *checkpoint.tokenize("assistant\n")]
     if checkpoint.device.type == "cuda":
         # All later work of this thread: kernels on the default stream wait for all others.
         torch.cuda.set_stream(torch.cuda.Stream(checkpoint.device))  # type: ignore[no-untyped-call]
@@ -53,7 +48,7 @@ def build_runner(
         # Silence makes numbers so small that a CPU computes them 5 to 15 times slower.
         torch.set_flush_denormal(True)
     model = SpeechModel(
-        checkpoint.talker, config, role_ids, quantize=quantize, max_length=max_length
+        checkpoint.talker, checkpoint.config, role_ids, quantize=quantize, max_length=max_length
     )
     codec = CodecDecoder(checkpoint.codec, dtype=codec_dtype or checkpoint.dtype)
     checkpoint.release_modules()
