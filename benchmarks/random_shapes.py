@@ -197,9 +197,9 @@ FEATURES = {
 
 
 def model_config(
-    shape: Shape, model_type: ModelType, size: str, special: dict[str, int]
+    shape: Shape, model_type: ModelType, size: str, tokens: dict[str, int]
 ) -> dict[str, Any]:
-    """Return config.json, with the special tokens' ids."""
+    """Return config.json, with the ids of `tokens`."""
     custom = model_type == "custom_voice"
     dialects = {"eric": "sichuan_dialect", "dylan": "beijing_dialect"}
     talker = _ATTENTION | {
@@ -229,16 +229,17 @@ def model_config(
     }
     config = {
         "architectures": ["Qwen3TTSForConditionalGeneration"],
-        "im_end_token_id": special["<|im_end|>"],
-        "im_start_token_id": special["<|im_start|>"],
+        "assistant_token_id": tokens["assistant"],
+        "im_end_token_id": tokens["<|im_end|>"],
+        "im_start_token_id": tokens["<|im_start|>"],
         "model_type": "qwen3_tts",
         "talker_config": talker,
         "tokenizer_type": "qwen3_tts_tokenizer_12hz",
-        "tts_bos_token_id": special["<tts_text_bos>"],
-        "tts_eos_token_id": special["<tts_text_eod>"],
+        "tts_bos_token_id": tokens["<tts_text_bos>"],
+        "tts_eos_token_id": tokens["<tts_text_eod>"],
         "tts_model_size": size,
         "tts_model_type": model_type,
-        "tts_pad_token_id": special["<tts_pad>"],
+        "tts_pad_token_id": tokens["<tts_pad>"],
     }
     return config | ({"speaker_encoder_config": _speaker(shape)} if model_type == "base" else {})
 

@@ -27,7 +27,22 @@ _SPECIAL = (
 # punctuation that merge with what follows, and characters of several bytes.
 _WORDS = (
     *(" the", " to", " and", " of", " a", " in", " you", " for", " will", " weather", " today"),
-    *("The", "Hello", "hello", "th", "ing", "tion", "er", "ed", "ly", "ness", "str", "ee", "'s"),
+    *(
+        "The",
+        "iPhone",
+        "Hello",
+        "hello",
+        "th",
+        "ing",
+        "tion",
+        "er",
+        "ed",
+        "ly",
+        "ness",
+        "str",
+        "ee",
+        "'s",
+    ),
     *("你好", "我", "是", "的", "今天", "天气", ",", "。", "ü", "é", "ñ", "は", "です", "안녕"),
     *("...", "?!", '."', ".\n", "\n\n", "  ", "   ", " ="),
 )
@@ -37,7 +52,7 @@ def write_tokenizer(folder: Path) -> dict[str, int]:
     """Write vocab.json, merges.txt, tokenizer_config.json and preprocessor_config.json.
 
     Returns:
-        The special tokens' ids; every id of text is below them.
+        The ids that config.json names: of the special tokens, and of `assistant`.
     """
     symbols = _byte_symbols()
     merges: dict[tuple[str, str], None] = {}
@@ -52,7 +67,7 @@ def write_tokenizer(folder: Path) -> dict[str, int]:
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_json(folder / "tokenizer_config.json", _config(special))
     write_json(folder / "preprocessor_config.json", {"processor_class": "Qwen3TTSProcessor"})
-    return special
+    return special | {"assistant": vocabulary["assistant"]}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from random_checkpoint import NARROW, SHAPES, TINY, WIDE, main, write_checkpoint
 from random_shapes import codec_config, model_config
+from random_tokenizer import write_tokenizer
 
 from qwen3_tts_live.model.qwen_tts import load_qwen_tts
 
@@ -161,13 +162,11 @@ def test_the_looping_form_repeats_one_id(checkpoint_at: Checkpoints, do_sample: 
     ],
 )
 def test_the_real_sizes_have_as_many_parameters_as_the_real_checkpoints(
-    size: str, model_type: Any, millions: float
+    size: str, model_type: Any, millions: float, tmp_path: Path
 ) -> None:
     core = load_qwen_tts().core
-    special = dict.fromkeys(
-        ["<|im_start|>", "<|im_end|>", "<tts_pad>", "<tts_text_bos>", "<tts_text_eod>"], 0
-    )
-    config = core.models.Qwen3TTSConfig(**model_config(SHAPES[size], model_type, "1b7", special))
+    tokens = write_tokenizer(tmp_path)
+    config = core.models.Qwen3TTSConfig(**model_config(SHAPES[size], model_type, "1b7", tokens))
     codec = core.Qwen3TTSTokenizerV2Config(**codec_config(SHAPES[size]))
     with torch.device("meta"):
         talker = core.models.Qwen3TTSForConditionalGeneration(config).state_dict()
