@@ -35,6 +35,7 @@ class Official:
     """A checkpoint in fp32 as the official package loads it."""
 
     def __init__(self, folder: Path) -> None:
+        torch.set_num_threads(1)  # more only wait for each other on tensors this small
         wrapper = load_qwen_tts().Qwen3TTSModel
         self.tts = wrapper.from_pretrained(str(folder), dtype=torch.float32)
         self.model = self.tts.model

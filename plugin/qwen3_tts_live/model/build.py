@@ -19,6 +19,11 @@ from qwen3_tts_live.model.steps import EagerSteps, Steps
 __all__ = ["build_runner"]
 
 
+# The smallest real checkpoint has 1024. Far below it a layer is done before a second thread has
+# woken up, and where cores are busy the threads wait for each other: ten times slower.
+_WORTH_THREADS = 512
+
+
 @torch.inference_mode()
 def build_runner(
     checkpoint: Checkpoint,
@@ -47,6 +52,8 @@ def build_runner(
     else:
         # Silence makes numbers so small that a CPU computes them 5 to 15 times slower.
         torch.set_flush_denormal(True)
+        if checkpoint.hidden_size < _WORTH_THREADS:
+            torch.set_num_threads(1)  # of this thread
     model = SpeechModel(
         checkpoint.talker, checkpoint.config, role_ids, quantize=quantize, max_length=max_length
     )
