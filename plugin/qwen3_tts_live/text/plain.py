@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from qwen3_tts_live.text.board import Board
 from qwen3_tts_live.text.grammar import Grammar, GrammarError
@@ -20,15 +21,11 @@ __all__ = ["read_numbers"]
 
 logger = logging.getLogger(__name__)
 
+_NUMBER = re.compile(r"[0-9]+")
 _DIGIT = re.compile(r"[0-9]")
 _CLAUSE = re.compile(r"[^,，。；;:：!！?？\n、()（）“”\"]+")
 # wetext's English graph fails on a digit beside any other character.
 _LATIN = re.compile(r"[A-Za-z0-9 .'%&-]+")
-_TWO_COUNTS = re.compile(
-    r"[个個名位次條条件台辆輛家公米斤吨岁歲小天块塊元倍种種万萬亿億份只隻本张張套架艘座间門门匹头顆颗粒步箱瓶"
-    r"包袋枚支部周分秒点點杯碗盘把棵朵根双雙对對口项項句段首篇幅扇列艘顿遍趟场場"
-    r"年月](?![级級日份])|千克|年(?!级|級)"
-)
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _ODD_DIGIT = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 
@@ -39,10 +36,8 @@ def read_numbers(board: Board, runs: Runs, grammar: Grammar) -> None:
         if not _DIGIT.search(board.text, start, end):
             continue
         for clause in _CLAUSE.finditer(board.text, start, end):
-            number = _DIGIT.search(clause[0])
-            if number:
-                language = runs.language_at(clause.start() + number.start())
-                _read_by_grammar(board, clause.start(), clause.end(), language, grammar)
+            for first, last, language in _stretches(board.text, *clause.span(), runs):
+                _read_by_grammar(board, first, last, language, grammar)
     for language in sorted(runs.languages):
         _read_plainly(board, runs, language)
     board.apply(_ODD_DIGIT, lambda match: reader_for(runs.language_at(match.start())).whole(match[0].translate(_SUPERSCRIPTS)))
@@ -62,6 +57,21 @@ def _read_by_grammar(board: Board, start: int, end: int, language: str, grammar:
             logger.debug("a grammar left a clause to the plain reading: %s", error)
             continue
         _claim_difference(board, first, text, answer)
+
+
+def _stretches(text: str, start: int, end: int, runs: Runs) -> Iterator[tuple[int, int, str]]:
+    """Cut a clause so that all numbers of a piece are in one language."""
+    numbers = [match.start() for match in _NUMBER.finditer(text, start, end)]
+    if not numbers:
+        return
+    language = runs.language_at(numbers[0])
+    for before, number in pairwise(numbers):
+        following = runs.language_at(number)
+        if following != language:
+            cut = runs.cut_between(before, number)
+            yield start, cut, language
+            start, language = cut, following
+    yield start, end, language
 
 
 def _pieces(text: str, start: int, end: int, language: str) -> Iterator[tuple[int, int]]:
@@ -103,8 +113,7 @@ def _read_plainly(board: Board, runs: Runs, language: str) -> None:
 
 
 def _plain(number: Numeral, match: re.Match[str], reader: Reader) -> str:
-    after = match.string[match.end() :]
     if isinstance(reader, EuropeanReader):
+        after = match.string[match.end() :]
         return reader.number(number, reader.gender_after(number, after))
-    counts = reader.language == "Chinese" and _TWO_COUNTS.match(after)
-    return reader.number(number, "m" if counts else "")
+    return reader.number(number)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
+from functools import cache
 from typing import NamedTuple
 
 from qwen3_tts_live.text.languages import AUTO
@@ -45,10 +46,18 @@ _FUNCTION_WORDS = {
     "Italian": "il lo la i gli le di e in che un una è per con non si del della dei da al alla "
     "nel sono come più ma anche ha questo suo",
 }
-_BY_WORD: dict[str, tuple[str, ...]] = {}
-for _language, _words in _FUNCTION_WORDS.items():
-    for _word in _words.split():
-        _BY_WORD[_word] = (*_BY_WORD.get(_word, ()), _language)
+
+@cache
+def _languages_by_word() -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for language, words in _FUNCTION_WORDS.items():
+        for word in words.split():
+            found[word] = (*found.get(word, ()), language)
+    return found
+
+
+_JOINED_BEFORE = re.compile(r"(?:[0-9]|[A-Za-z0-9:][./@_:])$")
+_JOINED_AFTER = re.compile(r"[0-9]|[./@_:]+[A-Za-z0-9]")
 
 
 class _Word(NamedTuple):
@@ -92,6 +101,16 @@ class Runs:
                 return word.language
         nearest = left or right
         return nearest.language if nearest else self.main
+
+    def cut_between(self, first: int, second: int) -> int:
+        """Return where the text from `first` on stops being in its language, before `second`."""
+        language = self.language_at(second)
+        for word in self._words[bisect_left(self._starts, first) :]:
+            if word.start >= second:
+                break
+            if word.language == language:
+                return word.start
+        return second
 
     def _is_unspaced(self, offset: int) -> bool:
         return self._text[offset] >= "\u1100"
@@ -164,7 +183,13 @@ def _name_phrases(text: str, named: list[_Word], main: str, scripts: Counter[str
         if end == at:
             at += 1
             continue
-        latin = [text[word.start : word.end] for word in named[at:end]]
+        # Letters that touch a digit or a joint are a unit, a name or an address, and show nothing.
+        latin = [
+            text[word.start : word.end]
+            for word in named[at:end]
+            if not _JOINED_BEFORE.search(text, 0, word.start)
+            and not _JOINED_AFTER.match(text, word.end)
+        ]
         if _is_phrase(latin, alone=alone):
             language = _latin_language([word.lower() for word in latin])
             named[at:end] = [word._replace(language=language) for word in named[at:end]]
@@ -181,7 +206,12 @@ def _is_phrase(latin: list[str], *, alone: bool) -> bool:
     `alone`: nothing of another script stands in the text, so less evidence is enough.
     """
     plain = [word for word in latin if word.islower() and len(word) > 1]
-    function = sum(word in _BY_WORD for word in plain)
+    function = sum(
+        word.lower() in _languages_by_word()
+        for word in latin
+        if len(word) > 1 and not word.isupper()
+    )
+    function += "I" in latin
     if alone:
         return function > 0 or any(len(word) > 2 for word in plain)
     if len(latin) < 2:
@@ -191,7 +221,7 @@ def _is_phrase(latin: list[str], *, alone: bool) -> bool:
 
 def _latin_language(words: list[str]) -> str:
     """Guess the language of Latin words; English unless another is clearly ahead."""
-    hits = Counter(language for word in words for language in _BY_WORD.get(word, ()))
+    hits = Counter(language for word in words for language in _languages_by_word().get(word, ()))
     if not hits:
         return "English"
     best = max(hits, key=lambda name: (hits[name], name == "English"))

@@ -14,12 +14,17 @@ from qwen3_tts_live.text.grammar import load_grammar
 from qwen3_tts_live.text.languages import AUTO
 from qwen3_tts_live.text.plain import read_numbers
 from qwen3_tts_live.text.readers import reader_for
-from qwen3_tts_live.text.rules import Rule, number_rules, symbol_rules
+from qwen3_tts_live.text.lexicon import Lexicon
+from qwen3_tts_live.text.rules import Rule, number_rules, symbol_rules, word_rules
 from qwen3_tts_live.text.runs import Runs, find_runs
 from qwen3_tts_live.text.settings import NormalizerSettings
+from qwen3_tts_live.text.urls import address_rules
+from qwen3_tts_live.text.words import read_acronyms, read_fixed_forms
 
 __all__ = ["Spoken", "SpokenForms"]
 
+# What can need a reading at all: digits, capitals, symbols, a point inside or after a word.
+_WRITTEN = re.compile(r"[0-9⁰¹²³⁴⁵⁶⁷⁸⁹A-Z\u00c0-\u00deА-ЯЁ.#$%&*+/<=>@\\^_`|~¢-±´-¿×÷√∞→≈≠≤≥€₩₽№-]")
 _DIGIT = re.compile(r"[0-9⁰¹²³⁴⁵⁶⁷⁸⁹]")
 
 
@@ -47,20 +52,35 @@ class SpokenForms:
     def __init__(self, settings: NormalizerSettings, language: str = AUTO) -> None:
         self._settings = settings
         self._language = language
+        self._lexicon = Lexicon(settings.lexicon)
 
     def speak(self, text: str) -> Spoken:
         """Return the spoken form of one segment's visible text."""
         plain, folded = fold(text)
         runs = find_runs(plain, self._language)
         board = Board(plain)
-        if _DIGIT.search(plain):
-            for language in sorted(runs.languages):
-                _apply(board, runs, language, number_rules(language))
-            read_numbers(board, runs, load_grammar(self._settings.grammar))
-        for language in sorted(runs.languages):
-            _apply(board, runs, language, symbol_rules(language))
+        if _WRITTEN.search(plain):
+            self._read(board, runs)
         spoken, offsets = board.render()
         return Spoken(spoken, runs.main, offsets.then(folded))
+
+
+    def _read(self, board: Board, runs: Runs) -> None:
+        languages = sorted(runs.languages, key=lambda name: name != runs.main)
+        style = self._settings.acronyms
+        self._lexicon.read(board, runs)
+        for language in languages:
+            _apply(board, runs, language, address_rules())
+        read_fixed_forms(board, runs, style)
+        for language in languages:
+            _apply(board, runs, language, word_rules(language))
+        if _DIGIT.search(board.text):
+            for language in languages:
+                _apply(board, runs, language, number_rules(language))
+            read_numbers(board, runs, load_grammar(self._settings.grammar))
+        for language in languages:
+            _apply(board, runs, language, symbol_rules(language))
+        read_acronyms(board, style)
 
 
 def _apply(board: Board, runs: Runs, language: str, rules: tuple[Rule, ...]) -> None:

@@ -63,6 +63,11 @@ class Reader:
         """Say "third"."""
         raise NotImplementedError
 
+    def inflected_ordinal(self, digits: str, gender: str, case: str) -> str:
+        """Say an ordinal in a gender and a case, where the language has cases."""
+        del case
+        return self.ordinal(digits, gender)
+
     def digit(self, char: str) -> str:
         """Say one digit."""
         return self.cardinal(char)

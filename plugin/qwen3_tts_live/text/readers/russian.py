@@ -49,8 +49,12 @@ class RussianReader(EuropeanReader):
         options = {"gender": gender} if gender in ("f", "n") else {}
         return number_words("ru", int(digits), **options)
 
-    def ordinal(self, digits: str, gender: str = "m", case: str = "n") -> str:
-        """Say "третий" in a gender and a case."""
+    def ordinal(self, digits: str, gender: str = "m") -> str:
+        """Say "третий"."""
+        return self.inflected_ordinal(digits, gender, "n")
+
+    def inflected_ordinal(self, digits: str, gender: str, case: str) -> str:
+        """Say an ordinal in a gender ("p" for the plural) and a case."""
         plural = gender == "p"
         words = number_words(
             "ru", int(digits), "ordinal", case=case, plural=plural, gender="m" if plural else gender
@@ -58,9 +62,13 @@ class RussianReader(EuropeanReader):
         # One thousand of a year is said without "one".
         return words.removeprefix("одна ")
 
-    def year(self, digits: str, case: str = "n") -> str:
+    def inflected_cardinal(self, digits: str, case: str) -> str:
+        """Say a whole number in a case."""
+        return number_words("ru", int(digits), case=case)
+
+    def year(self, digits: str) -> str:
         """Say a year, which is an ordinal."""
-        return self.ordinal(digits, case=case)
+        return self.ordinal(digits)
 
     def number(self, number: Numeral, gender: str = "") -> str:
         """Say "три целых пять десятых"."""
@@ -77,7 +85,7 @@ class RussianReader(EuropeanReader):
     def month_day(self, day: int, before: str) -> str:
         """Say "пятнадцатого"; after "по" the accusative."""
         case = "n" if _ACCUSATIVE_DATE.search(before) else "g"
-        return self.ordinal(str(day), "n", case)
+        return self.inflected_ordinal(str(day), "n", case)
 
     def date(self, day: Day, before: str) -> str:
         """Say "пятнадцатого марта две тысячи двадцать пятого года"."""
@@ -85,7 +93,7 @@ class RussianReader(EuropeanReader):
         spoken = self.months[month - 1]
         if date is not None:
             spoken = f"{self.month_day(date, before)} {spoken}"
-        return f"{spoken} {self.year(str(year), 'g')} года" if year is not None else spoken
+        return f"{spoken} {self.inflected_ordinal(str(year), 'm', 'g')} года" if year is not None else spoken
 
     def minute(self, minute: int) -> str:
         """Say "ноль пять"."""
@@ -98,7 +106,7 @@ class RussianReader(EuropeanReader):
     def fraction(self, whole: str, top: str, bottom: str) -> str:
         """Say "одна треть", "три четверти"."""
         names = {"2": "вторая/вторых", "3": "треть/трети", "4": "четверть/четверти"}
-        part = names.get(bottom) or f"{self.ordinal(bottom, 'f')}/{self.ordinal(bottom, 'p', 'g')}"
+        part = names.get(bottom) or f"{self.ordinal(bottom, 'f')}/{self.inflected_ordinal(bottom, 'p', 'g')}"
         form = part.split("/")[0 if top == "1" else -1]
         start = [self.cardinal(whole), "и"] if whole else []
         return self.join([*start, self.cardinal(top, "f"), form])

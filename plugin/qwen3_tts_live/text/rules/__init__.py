@@ -7,15 +7,16 @@ from functools import cache
 from qwen3_tts_live.text.rules.amounts import amount_rules
 from qwen3_tts_live.text.rules.base import Rule
 from qwen3_tts_live.text.rules.calendar import calendar_rules
-from qwen3_tts_live.text.rules.chinese import chinese_rules, chinese_year_rules
+from qwen3_tts_live.text.rules.chinese import chinese_last_rules, chinese_rules, chinese_year_rules
 from qwen3_tts_live.text.rules.codes import code_rules, name_rules
-from qwen3_tts_live.text.rules.english import english_rules, english_year_rules
+from qwen3_tts_live.text.rules.english import english_last_rules, english_rules, english_year_rules
 from qwen3_tts_live.text.rules.european import european_rules
 from qwen3_tts_live.text.rules.japanese import japanese_rules, korean_rules
 from qwen3_tts_live.text.rules.math import math_rules, symbol_rules
 from qwen3_tts_live.text.rules.russian import russian_rules
+from qwen3_tts_live.text.rules.words import abbreviation_rules, roman_rules
 
-__all__ = ["Rule", "number_rules", "symbol_rules"]
+__all__ = ["Rule", "number_rules", "symbol_rules", "word_rules"]
 
 _LOCAL = {
     "Chinese": chinese_rules,
@@ -25,6 +26,7 @@ _LOCAL = {
     "Russian": russian_rules,
 }
 _YEARS = {"Chinese": chinese_year_rules, "English": english_year_rules}
+_LAST = {"Chinese": chinese_last_rules, "English": english_last_rules}
 
 
 @cache
@@ -32,6 +34,7 @@ def number_rules(language: str) -> tuple[Rule, ...]:
     """Return every rule that reads numbers in one language, in order."""
     local = _LOCAL[language]() if language in _LOCAL else european_rules(language)
     years = _YEARS[language]() if language in _YEARS else ()
+    last = _LAST[language]() if language in _LAST else ()
     return (
         *local,
         *calendar_rules(),
@@ -40,4 +43,11 @@ def number_rules(language: str) -> tuple[Rule, ...]:
         *years,
         *name_rules(language),
         *math_rules(language),
+        *last,
     )
+
+
+@cache
+def word_rules(language: str) -> tuple[Rule, ...]:
+    """Return the rules for abbreviations and Roman numerals of one language."""
+    return (*abbreviation_rules(language), *roman_rules(language))

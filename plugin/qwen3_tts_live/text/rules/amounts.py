@@ -232,6 +232,22 @@ def amount_rules(language: str) -> tuple[Rule, ...]:
             _two,
             "-–—~～〜",
         ),
-        Rule(rx(r"(?<![0-9])[~～≈](?= ?[0-9$€£¥])"), _about, "~～≈"),
+        Rule(rx(r"(?<![0-9A-Za-zπ])(?<![0-9A-Za-zπ] )[~～≈](?= ?[0-9$€£¥])"), _about, "~～≈"),
+        Rule(
+            rx(r"(?<=[日月年号號时時点點分度级級层層个個人元円号%월일년시분원])(?P<dash>[-–—~～〜])(?=第?[0-9])"),
+            lambda match, reader: reader.word("to"),
+            "-–—~～〜",
+        ),
     ]
+    if reader_groups(language):
+        rules.append(Rule(rx(r"ALONE(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+\.[0-9]+)(?!\.?[0-9])"), _number))
     return tuple(rules)
+
+
+def reader_groups(language: str) -> bool:
+    """Return whether commas group digits: the grammars stumble over them."""
+    return language in ("Chinese", "English", "Japanese", "Korean")
+
+
+def _number(match: Match, reader: Reader) -> str:
+    return reader.number(parse_numeral(match[0], reader.language))

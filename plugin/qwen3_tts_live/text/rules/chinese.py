@@ -9,16 +9,21 @@ from functools import cache
 
 from qwen3_tts_live.text.numerals import rx
 from qwen3_tts_live.text.readers.chinese import ChineseReader
-from qwen3_tts_live.text.rules.base import DASH, Match, Rule
+from qwen3_tts_live.text.rules.base import DASH, Match, Rule, is_minus
 from qwen3_tts_live.text.rules.calendar import YEAR, YEAR_END, hour_rules, is_day
 from qwen3_tts_live.text.rules.english import month_rules
 
-__all__ = ["chinese_rules"]
+__all__ = ["chinese_last_rules", "chinese_rules", "chinese_year_rules"]
 
 # A measure word right after a number makes it an amount and no year.
 MEASURE = (
     r"[个個名位人次元块塊天条條件台辆輛家公米厘毫千克斤吨岁歲分秒小点點倍种種万萬亿億多余餘份只隻本"
     r"张張套架艘座所间門门匹头顆颗粒步字页章集期票户戶亩畝箱瓶包袋枚支部美欧日港英韩卢度层層棵朵枝根把]"
+)
+# Before these a lone 2 is 两.
+TWO_COUNTS = (
+    r"(?:[个個名位次條条件台辆輛家公米斤吨岁歲小天块塊元倍种種万萬亿億份只隻本张張套架艘座间間门門匹头頭顆颗粒步"
+    r"箱瓶包袋枚支部周秒点點杯碗盘盤把棵朵根双雙对對口项項句段首篇幅扇列顿頓遍趟场場](?![级級])|年(?![级級])|千克|分钟|分鐘|星期|小时)"
 )
 # Before a price or an estimate.
 _AMOUNT_BEFORE = r"(?<![价價售卖賣花付约約共近超达達满滿逾足第¥$€£+\-/#])"
@@ -99,6 +104,7 @@ def chinese_rules() -> tuple[Rule, ...]:
         Rule(rx(r"ALONE(?P<say>[0-9]{1,2})(?=[点點](?![0-9零一二三四五六七八九]))"), lambda match, _: reader.cardinal(match["say"], "m")),
         # Telephones, rooms, trains, plates.
         Rule(rx(r"(?<![0-9])(?P<say>(?:\+?86[- ]?)?1[3-9][0-9][- ]?[0-9]{4}[- ]?[0-9]{4})(?![0-9])"), phone),
+        Rule(rx(r"(?:打|拨|撥|报警|急救)[^0-9。！？\n]{0,6}[0-9]{3,12}(?:、[0-9]{3,12})*[或、和/](?P<say>[0-9]{3,12})(?![0-9%]|[个次人元块])"), phone),
         Rule(rx(rf"ALONE(?P<say>[0-9]{{3,5}})(?={_ROOM})"), phone),
         Rule(rx(r"(?<![A-Za-z])[GDCKTZSY](?P<say>[0-9]{3,4})(?=次|号?列车|高铁|动车)"), phone),
         Rule(
@@ -124,4 +130,14 @@ def chinese_year_rules() -> tuple[Rule, ...]:
             rx(rf"{_AMOUNT_BEFORE}ALONE(?P<say>{YEAR}){YEAR_END}(?!{MEASURE})"),
             lambda match, _: reader.year(match["say"]),
         ),
+    )
+
+
+@cache
+def chinese_last_rules() -> tuple[Rule, ...]:
+    """Return the rules for what nothing else has read."""
+    return (
+        Rule(rx(rf"ALONE2(?={TWO_COUNTS})"), lambda match, _: "两"),
+        # A hyphen between a Han character and a number is a joint: 歼-20, 东风-41.
+        Rule(rx(r"(?<=[\u4e00-\u9fff])-(?=[0-9])"), lambda match, _: None if is_minus(match.string, match.start()) else "", "-"),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from qwen3_tts_live.text.numerals import parse_numeral, rx
+from qwen3_tts_live.text.numerals import number_fragment, parse_numeral, rx
 from qwen3_tts_live.text.readers import Reader
 from qwen3_tts_live.text.rules.base import Match, Rule
 
@@ -46,7 +46,9 @@ def _ip(match: Match, reader: Reader) -> str | None:
     return reader.join(parts)
 
 
-def _version(match: Match, reader: Reader) -> str:
+def _version(match: Match, reader: Reader) -> str | None:
+    if re.fullmatch(number_fragment(reader.language), match["say"]):
+        return None  # "1.000.000" where dots group digits
     point = reader.word("point")
     parts = [part for number in match["say"].split(".") for part in (point, reader.whole(number))]
     return reader.join(parts[1:])
@@ -122,7 +124,7 @@ def code_rules(language: str) -> tuple[Rule, ...]:
             ),
             _digits,
         ),
-        Rule(rx(r"ALONE(?P<say>0[0-9]+|[0-9]{12,})(?![0-9:]|[.,][0-9])"), _digits),
+        Rule(rx(r"ALONE(?<![0-9] )(?P<say>0[0-9]+|[0-9]{12,})(?![0-9:]|[.,][0-9])"), _digits),
         Rule(rx(r"(?:ALONE|(?<=[vV]))(?P<say>[0-9]+(?:\.[0-9]+){2,})(?![0-9]|\.[0-9])"), _version, "."),
         Rule(rx(r"(?:\b[vV]|[vV]er\.? ?|[vV]ersion )(?P<say>[0-9]+\.[0-9]+)(?![0-9.])"), _version, "."),
     ]
@@ -130,6 +132,7 @@ def code_rules(language: str) -> tuple[Rule, ...]:
 
 
 _LOCAL_CODES = {
+    "Korean": (Rule(rx(r"ALONE(?:11[29]|911)(?= ?(?:에|로|번에))"), _phone),),
     "French": (Rule(rx(r"ALONE0[1-9](?: [0-9]{2}){4}(?![0-9])"), _pairs),),
     "Spanish": (
         Rule(rx(r"ALONE[6789][0-9]{2} [0-9]{3} (?!000)[0-9]{3}(?! ?[0-9])"), _phone),

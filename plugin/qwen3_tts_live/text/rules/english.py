@@ -13,7 +13,7 @@ from qwen3_tts_live.text.readers.english import EnglishReader
 from qwen3_tts_live.text.rules.base import DASH, Match, Rule
 from qwen3_tts_live.text.rules.calendar import YEAR, YEAR_END, hour_rules, is_day
 
-__all__ = ["english_rules", "english_year_rules", "month_rules"]
+__all__ = ["english_last_rules", "english_rules", "english_year_rules", "month_rules"]
 
 _MONTH = (
     r"(?P<month>Jan(?:uary|\.)?|Feb(?:ruary|\.)?|Mar(?:ch|\.)?|Apr(?:il|\.)?|May|Jun(?:e|\.)?|"
@@ -52,7 +52,7 @@ def month_rules() -> tuple[Rule, ...]:
     end = r"(?![0-9A-Za-z:%]|[.,][0-9])"
     return (
         Rule(
-            rx(rf"\b{_MONTH} {day}(?:[-–](?P<last>[0-9]{{1,2}}))?(?:,? {year})?{end}"), _month_day
+            rx(rf"(?<![A-Za-z]){_MONTH} {day}(?:[-–](?P<last>[0-9]{{1,2}}))?(?:,? {year})?{end}"), _month_day
         ),
         Rule(rx(rf"ALONE{day}(?: of)? {_MONTH}(?:,? {year})?(?![A-Za-z])"), _month_day),
     )
@@ -99,7 +99,6 @@ def english_rules() -> tuple[Rule, ...]:
         Rule(rx(r"ALONE(?P<ft>[1-9])['’′](?P<in>1[01]|[0-9])?(?:\"|″|”|'')?(?![0-9A-Za-z])"), height, "'’′"),
         Rule(rx(r"ALONE(?P<ft>[0-9]+) ?ft\.? (?P<in>[0-9]+) ?in\b\.?"), feet_inches),
         Rule(rx(r"ALONE(?P<say>[0-9]+(?:\.[0-9]+)?)[- ](?=(?:foot|year|day|hour|minute|inch|mile|page|point|person|man|way|part|star|step|digit|month|week|dollar)\b)"), lambda match, _: reader.number(Numeral(*match["say"].partition(".")[::2])) + " "),
-        Rule(rx(r"ALONE(?P<n>[0-9]+(?:\.[0-9]+)?)(?P<mag>[MB])(?= [a-z])"), lambda match, _: reader.magnified(Numeral(*match["n"].partition(".")[::2]), 6 if match["mag"] == "M" else 9)),
         Rule(rx(r"\b(?:N|n)o\. ?(?=[0-9])"), lambda match, _: "number "),
         Rule(rx(r"#(?= ?[0-9])"), lambda match, _: "number ", "#"),
     )
@@ -114,4 +113,14 @@ def english_year_rules() -> tuple[Rule, ...]:
             rx(rf"(?<![$€£¥+#-])ALONE(?P<say>{YEAR}){YEAR_END}{_COUNTED}"),
             lambda match, _: reader.year(match["say"]),
         ),
+    )
+
+
+@cache
+def english_last_rules() -> tuple[Rule, ...]:
+    """Return the rules for what nothing else has read: thousands that a grammar misreads."""
+    reader = EnglishReader()
+    return (
+        Rule(rx(r"ALONE(?P<n>[1-9][0-9]{3})(?![0-9A-Za-z]|[.,:/-][0-9])"), lambda match, _: reader.cardinal(match["n"])),
+        Rule(rx(r"ALONE(?P<n>[0-9]+(?:\.[0-9]+)?)(?P<mag>[MB])(?= [a-z])"), lambda match, _: reader.magnified(Numeral(*match["n"].partition(".")[::2]), 6 if match["mag"] == "M" else 9)),
     )

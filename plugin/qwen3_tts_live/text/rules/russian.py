@@ -50,8 +50,8 @@ def russian_rules() -> tuple[Rule, ...]:
             case = "d" if before in ("к", "ко", "по") else "p"
         elif word in ("г.", "гг."):
             case = "p" if before in ("в", "во") else "g"
-        spoken = reader.year(match["y"], case)
-        return f"{reader.year(match['a'], case)} — {spoken}" if match["a"] else spoken
+        spoken = reader.inflected_ordinal(match["y"], "m", case)
+        return f"{reader.inflected_ordinal(match['a'], 'm', case)} — {spoken}" if match["a"] else spoken
 
     def year_word(match: Match, _: object) -> str:
         before = match.string[: match.start()].rstrip().rpartition(" ")[2].lower()
@@ -62,10 +62,13 @@ def russian_rules() -> tuple[Rule, ...]:
         gender, case = _ENDINGS[match["end"]]
         if match["plural"] is not None:
             gender = "p"
-        return reader.ordinal(match["n"], gender, case)
+        return reader.inflected_ordinal(match["n"], gender, case)
+
+    def hours(match: Match, _: object) -> str:
+        return reader.inflected_cardinal(match["n"], "g")
 
     def days(match: Match, _: object) -> str:
-        first = reader.ordinal(match["a"], "n", "g")
+        first = reader.inflected_ordinal(match["a"], "n", "g")
         return f"{match['c']} {first} по {reader.ordinal(match['b'], 'n')}"
 
     endings = "|".join(sorted(_ENDINGS, key=len, reverse=True))
@@ -84,5 +87,6 @@ def russian_rules() -> tuple[Rule, ...]:
         ),
         Rule(rx(rf"ALONE(?P<n>[0-9]+)-(?P<end>{endings})(?![а-яё])(?P<plural>{_PLURAL_NOUN})?"), ordinal, "-"),
         magnitude_words(reader, {"тыс.": 3, "млн": 6, "млрд": 9, "трлн": 12, "тыс": 3, "млн.": 6, "млрд.": 9}),
+        Rule(rx(r"(?i:\b(?:с|до|от|после|около) )(?P<say>(?P<n>[01]?[0-9]|2[0-4]):00)(?![0-9:])"), hours, ":"),
         Rule(rx(r"№ ?(?=[0-9])"), lambda match, _: "номер ", "№"),
     )
