@@ -184,8 +184,8 @@ def test_a_large_vocabulary_cuts_words_as_its_files_say(copy: Path, base: Checkp
     vocabulary = json.loads(path.read_text())
     filled = {f"filler{number}": number for number in range(len(vocabulary), 100_001)}
     path.write_text(json.dumps(vocabulary | filled))
-    text = "My iPhone."
-    assert load(copy).tokenize(text) == base.tokenize(text)
+    ids = load(copy).tokenize("iPhone")
+    assert ids == base.tokenize("iPhone") and len(ids) == 1
 
 
 # ---------------------------------------------------------------- what can be wrong
