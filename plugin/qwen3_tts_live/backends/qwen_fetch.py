@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import re
+import time
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -59,7 +60,9 @@ def checkpoint_folder(path_or_repo_id: str) -> Path:
             "or a repository such as Qwen/Qwen3-TTS-12Hz-0.6B-Base"
         )
     logger.info("fetching %s; what is here already is not downloaded again", path_or_repo_id)
+    started = time.monotonic()
     folder = _download(path_or_repo_id)
+    logger.info("fetched into %s in %.0f s", folder, time.monotonic() - started)
     if lacking := _lacking(folder):
         raise BackendUnavailableError(
             f"{path_or_repo_id} is here only in part, without {lacking}: "

@@ -25,8 +25,8 @@ from qwen3_tts_live.errors import (
     InvalidRequestError,
     SpeechError,
 )
+from qwen3_tts_live.model.build import build_runner
 from qwen3_tts_live.model.checkpoint import Checkpoint, load_checkpoint
-from qwen3_tts_live.model.eager import EagerRunner
 from qwen3_tts_live.voices.cloning import Cloner
 from qwen3_tts_live.voices.store import VoiceStore
 from qwen3_tts_live.voices.voice import Voice, VoiceRegistry
@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 _REFERENCE = "reference"
 # The smallest real checkpoint; below it are those of tests, where int8 would only cost exactness.
 _REAL_HIDDEN_SIZE = 1024
+# Rows that a prompt may have: a minute of reference is 750, a long segment's text about 100.
+_PROMPT_ROWS = 1024
 
 
 def load(path_or_repo_id: str, options: QwenOptions, abandoned: threading.Event) -> LoadedQwen:
@@ -60,8 +62,12 @@ def load(path_or_repo_id: str, options: QwenOptions, abandoned: threading.Event)
         checkpoint.languages,
     )
     with _stage(f"making room for {options.slots} at once", abandoned):
-        quantize = _quantize(checkpoint, options)
-        runner = EagerRunner(checkpoint, slots=options.slots, quantize=quantize)
+        runner = build_runner(
+            checkpoint,
+            slots=options.slots,
+            quantize=_quantize(checkpoint, options),
+            max_length=options.max_frames + _PROMPT_ROWS,
+        )
     return LoadedQwen(name=name, model=checkpoint, voices=voices, runner=runner)
 
 
@@ -78,16 +84,14 @@ def clone(path_or_repo_id: str, name: str, options: QwenOptions) -> Voice:
 def _checkpoint(
     path_or_repo_id: str, options: QwenOptions, abandoned: threading.Event
 ) -> tuple[Checkpoint, str]:
+    """Return the checkpoint and its name: the last part of its folder or repository."""
     device = _device(options.device)
     dtype = _dtype(options.dtype, device)
-    with _stage(f"finding {path_or_repo_id}", abandoned):
-        folder = checkpoint_folder(path_or_repo_id)
-    size = sum(file.stat().st_size for file in folder.rglob("*.safetensors")) / 1e9
-    what = f"loading {size:.2f} GB onto {device} as {options.dtype if options.dtype != 'auto' else str(dtype).removeprefix('torch.')}"
-    with _stage(what, abandoned):
-        checkpoint = load_checkpoint(folder, device=device, dtype=dtype)
+    folder = checkpoint_folder(path_or_repo_id)
     local = Path(path_or_repo_id).expanduser()
-    return checkpoint, (local.resolve() if local.is_dir() else local).name
+    name = (local.resolve() if local.is_dir() else local).name
+    with _stage(f"loading {name} onto {device} in {str(dtype).removeprefix('torch.')}", abandoned):
+        return load_checkpoint(folder, device=device, dtype=dtype), name
 
 
 def _device(name: str) -> torch.device:
@@ -107,11 +111,11 @@ def _dtype(name: Literal["auto", "float32", "bfloat16"], device: torch.device) -
 
 
 def _quantize(checkpoint: Checkpoint, options: QwenOptions) -> Literal["none", "int8"]:
-    cpu = checkpoint.device.type == "cpu"
-    if options.quantize == "int8" and not cpu:
-        raise InvalidRequestError("int8 is for cpus; on this device use quantize=none")
+    possible = checkpoint.device.type == "cpu" and checkpoint.dtype == torch.float32
+    if options.quantize == "int8" and not possible:
+        raise InvalidRequestError("int8 runs on a cpu with float32 around it; use quantize=none")
     if options.quantize == "auto":
-        return "int8" if cpu and checkpoint.hidden_size >= _REAL_HIDDEN_SIZE else "none"
+        return "int8" if possible and checkpoint.hidden_size >= _REAL_HIDDEN_SIZE else "none"
     return options.quantize
 
 
@@ -152,7 +156,7 @@ def _stored(store: VoiceStore) -> Iterator[Voice]:
 
 @contextmanager
 def _stage(what: str, abandoned: threading.Event) -> Iterator[None]:
-    """Say what is done and how long it took; translate what goes wrong."""
+    """Say what is done and how long it took; say what went wrong in our own errors."""
     if abandoned.is_set():
         raise ClosedError("nobody waits for this any more")
     logger.info("%s", what)
@@ -163,8 +167,9 @@ def _stage(what: str, abandoned: threading.Event) -> Iterator[None]:
         raise
     except torch.OutOfMemoryError as error:
         raise BackendUnavailableError(
-            f"{what} failed: out of memory; use a smaller checkpoint, or fewer --slots"
+            f"{what}: out of memory; use a smaller checkpoint, fewer slots or fewer max_frames"
         ) from error
     except Exception as error:
+        logger.debug("%s failed", what, exc_info=True)
         raise BackendUnavailableError(f"{what} failed: {type(error).__name__}: {error}") from error
     logger.info("%s took %.1f s", what, time.monotonic() - started)

@@ -39,8 +39,7 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status: 0 well, 1 it failed, 2 it was asked wrongly."""
     arguments = _parser().parse_args(argv)
-    level = logging.DEBUG if arguments.verbose else logging.INFO
-    logging.basicConfig(level=level, format="%(levelname)-7s %(message)s", stream=sys.stderr)
+    _configure_logging(verbose=arguments.verbose)
     command: Command = arguments.command
     try:
         return asyncio.run(command.run(arguments))
@@ -52,6 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _configure_logging(*, verbose: bool) -> None:
+    # What other packages have to say is for whoever asks for more: loading a model alone is
+    # worth a page to them.
+    others, ours = (logging.INFO, logging.DEBUG) if verbose else (logging.WARNING, logging.INFO)
+    logging.basicConfig(level=others, format="%(levelname)-7s %(message)s", stream=sys.stderr)
+    for package in ("qwen3_tts_live", "qwen3_tts_server"):
+        logging.getLogger(package).setLevel(ours)
 
 
 def _parser() -> argparse.ArgumentParser:
