@@ -8,7 +8,10 @@ openai+http://HOST/v1 any server with a streaming /v1/audio/speech (also openai+
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import fields
+from typing import Any, TypeVar
 
 from qwen3_tts_live.backends.preview import PreviewBackend
 from qwen3_tts_live.backends.qwen_open import open_qwen
@@ -16,6 +19,7 @@ from qwen3_tts_live.backends.qwen_options import QwenOptions
 from qwen3_tts_live.errors import BackendUnavailableError, InvalidRequestError
 from qwen3_tts_live.session import LiveSynthesizer, SessionLimits
 from qwen3_tts_live.synthesizer import Synthesizer
+from qwen3_tts_live.text import warm_up
 
 __all__ = ["SCHEMES", "QwenOptions", "SessionLimits", "open_synthesizer"]
 
@@ -29,6 +33,8 @@ SCHEMES = {
     "openai+http://": "openai+http://localhost:8000/v1",
     "openai+https://": "openai+https://api.example.com/v1",
 }
+
+OpenedT = TypeVar("OpenedT")
 
 _MISSING = {
     "ws://": "the WebSocket client",
@@ -64,11 +70,21 @@ async def open_synthesizer(
             f"{_MISSING[scheme]} ({scheme}) is not in this version yet; use preview:"
         )
     if scheme == "qwen:":
-        backend = await open_qwen(address.removeprefix(scheme), qwen or QwenOptions())
+        opening = open_qwen(address.removeprefix(scheme), qwen or QwenOptions())
+        backend = await _beside_grammars(opening)
         return LiveSynthesizer(backend, limits, engine=lambda: backend.metrics)
     if qwen is not None and (names := _changed(qwen)):
         raise InvalidRequestError(f"{names}: only qwen: engines have that; {address} has not")
-    return LiveSynthesizer(await PreviewBackend.open(), limits)
+    return LiveSynthesizer(await _beside_grammars(PreviewBackend.open()), limits)
+
+
+async def _beside_grammars(opening: Coroutine[Any, Any, OpenedT]) -> OpenedT:
+    """Open a backend while the grammars of the text front end load in a thread.
+
+    Loaded with the first segment, they would hold the event loop for half a second.
+    """
+    both: tuple[OpenedT, None] = await asyncio.gather(opening, asyncio.to_thread(warm_up))
+    return both[0]
 
 
 def _changed(qwen: QwenOptions) -> str:
