@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import resource
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from agreement import agreement
 from random_checkpoint import SHAPES, write_checkpoint
@@ -214,7 +214,7 @@ def _batch(ours: Ours, batch: int, options: argparse.Namespace) -> dict[str, Any
 def _memory(device: str) -> int:
     if device.startswith("cuda"):
         return int(torch.cuda.memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(psutil.Process().memory_info().rss)
 
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -240,10 +240,13 @@ def main() -> None:
     parser.add_argument("--official-frames", type=int, default=20, help="default 20")
     parser.add_argument("--no-official", action="store_true", help="leave the peer out")
     parser.add_argument("--agreement", action="store_true", help="of int8 codes with fp32 ones")
+    parser.add_argument("--threads", type=int, help="of both sides (default: 1 if tiny, else all)")
     parser.add_argument("--checkpoint", type=Path, help="keep the checkpoint in this folder")
     parser.add_argument("--name", help="of the result (default engine-SIZE-DEVICE-QUANTIZE)")
     options = parser.parse_args()
     options.dtype = options.dtype or ("float32" if options.device == "cpu" else "bfloat16")
+    if options.threads or options.size == "tiny":
+        torch.set_num_threads(options.threads or 1)
     where = circumstances("qwen3-tts-live", "torch", "qwen-tts", "transformers")
     where["threads"] = torch.get_num_threads()
     if options.device != "cpu":
