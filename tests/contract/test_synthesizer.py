@@ -16,6 +16,7 @@ from qwen3_tts_live import (
     AudioChunk,
     Finished,
     Mark,
+    QwenOptions,
     SessionOptions,
     Synthesizer,
     Utterance,
@@ -28,23 +29,29 @@ from qwen3_tts_live.synthesizer import Event
 LONG = "This is a sentence of a long speech. " * 40
 
 
-async def scripted() -> Synthesizer:
+async def scripted(request: pytest.FixtureRequest) -> Synthesizer:
     return LiveSynthesizer(ScriptedBackend())
 
 
-async def preview() -> Synthesizer:
+async def preview(request: pytest.FixtureRequest) -> Synthesizer:
     return await open_synthesizer("preview:")
 
 
-IMPLEMENTATIONS: dict[str, Callable[[], Awaitable[Synthesizer]]] = {
+async def qwen(request: pytest.FixtureRequest) -> Synthesizer:
+    folder = request.getfixturevalue("checkpoint_at")(model_type="custom_voice", ends=True)
+    return await open_synthesizer(f"qwen:{folder}", qwen=QwenOptions(greedy=True))
+
+
+IMPLEMENTATIONS: dict[str, Callable[[pytest.FixtureRequest], Awaitable[Synthesizer]]] = {
     "scripted": scripted,
     "preview": preview,
+    "qwen": qwen,
 }
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
 async def synthesizer(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
-    async with await IMPLEMENTATIONS[request.param]() as opened:
+    async with await IMPLEMENTATIONS[request.param](request) as opened:
         yield opened
 
 
