@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from typing import NamedTuple
 
 from qwen3_tts_live.text.settings import AcronymStyle
@@ -30,10 +31,16 @@ _ONSETS = frozenset(
     "WR QU PF ZW SCH SCR SPR SPL STR THR ШК ШП СТ ПР ТР КР БР ГР ДР ВР СП СК СЛ СН СВ КЛ ПЛ БЛ ГЛ".split()
 )
 _HARD_END = re.compile(r"(?:[BCDFGHJKLMNPQRSTVWXZ]{4,}|[JQV]|[^LNRSCTFP]T|[BDGHKLMNPRTVWZ]X)$")
-_TWO_LETTER_WORDS = frozenset(
-    "AM AN AS AT BE BY DO GO HE IF IN IS ME MY NO OF OH ON OR SO TO UP WE HI OK EL LA LE DE EN ES "
-    "UN IL ET OU DU AU JE TU SE SI DA DI IM ER DU WO ZU".split()
-)
+# Words of two letters: in capitals they are shouted, not spelled.
+_TWO_LETTER_WORDS = {
+    "English": "AM AN AS AT BE BY DO GO HE IF IN IS ME MY NO OF OH ON OR SO TO UP WE HI OK",
+    "German": "AB AM AN DA DU ER ES IM IN JA OB SO UM WO ZU OK",
+    "French": "AU CE DE DU EN ET IL JE LA LE MA NE ON OU SA SE SI TA TU UN OK",
+    "Spanish": "AL DE EL EN ES HA LA LE LO ME MI NO SE SI SU TE TU UN YA OK",
+    "Portuguese": "AO AS DA DE DO EM EU JÁ NA NO OS OU SE SÓ UM OK",
+    "Italian": "AL DA DI È HA HO IL IO LA LE LO MA MI NE NO SE SI SU TI TU UN OK",
+    "Russian": "ДА НЕ НА НО ЗА ИЗ ДО ПО ОТ ОН МЫ ВЫ ТЫ ЕЁ ИХ ОБ ОК",
+}
 # Words that are letters where nobody shouts.
 _SHOUTED_SPELLED = frozenset(("IT", "US", "WHO"))
 
@@ -78,12 +85,15 @@ class Speller:
     Args:
         text: the whole text, for what surrounds a word.
         style: how letters are written.
+        language: the main language of the text.
     """
 
-    def __init__(self, text: str, style: AcronymStyle) -> None:
+    def __init__(self, text: str, style: AcronymStyle, language: str) -> None:
         self._style = style
-        words = _WORD.findall(text)
-        self._shouting = _is_shouting(words)
+        self._short = frozenset(
+            _TWO_LETTER_WORDS.get(language, _TWO_LETTER_WORDS["English"]).split()
+        )
+        self._shouting = self._is_shouting(_WORD.findall(text))
 
     def say(self, word: str) -> str | None:
         """Return a word with its acronyms spelled, or None if it has none."""
@@ -121,7 +131,7 @@ class Speller:
         return self.letters(run) if len(run) > 1 and self._is_spelled(run) else None
 
     def _is_spelled(self, run: str) -> bool:
-        common = run in _common_words() or run in _TWO_LETTER_WORDS
+        common = self._is_common(run)
         if self._shouting and (common or run in _SHOUTED_SPELLED or len(run) > 3):
             return not common and run not in _SHOUTED_SPELLED and not _is_pronounceable(run)
         form = _lexicon().get(run)
@@ -135,21 +145,23 @@ class Speller:
             return True
         return not _is_pronounceable(run)
 
+    def _is_common(self, word: str) -> bool:
+        return word in self._short or word in _common_words()
 
-def _is_shouting(words: list[str]) -> bool:
-    """Return whether the text shouts: two common words in capitals side by side, or mostly so."""
-    loud = [word.isupper() and len(word) > 1 for word in words]
-    common = [
-        is_loud and (word in _common_words() or word in _TWO_LETTER_WORDS)
-        for word, is_loud in zip(words, loud, strict=True)
-    ]
-    if any(one and other for one, other in zip(common, common[1:], strict=False)):
-        return True
-    known = sum(common) + sum(
-        is_loud and len(word) > 4 and _is_pronounceable(word)
-        for word, is_loud in zip(words, loud, strict=True)
-    )
-    return len(words) > 2 and sum(loud) * 5 >= len(words) * 3 and known * 2 > sum(loud)
+    def _is_shouting(self, words: list[str]) -> bool:
+        """Return whether two common words in capitals stand side by side, or most words do."""
+        loud = [word.isupper() and len(word) > 1 for word in words]
+        common = [
+            is_loud and self._is_common(word) for word, is_loud in zip(words, loud, strict=True)
+        ]
+        if any(one and other for one, other in pairwise(common)):
+            return True
+        known = sum(common) + sum(
+            is_loud and len(word) > 4 and _is_pronounceable(word)
+            for word, is_loud in zip(words, loud, strict=True)
+        )
+        return len(words) > 2 and sum(loud) * 5 >= len(words) * 3 and known * 2 > sum(loud)
+
 
 
 def _is_pronounceable(run: str) -> bool:

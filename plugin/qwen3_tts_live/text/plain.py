@@ -50,7 +50,8 @@ def _read_by_grammar(board: Board, start: int, end: int, language: str, grammar:
     if language not in grammar.languages:
         return
     for first, last in _pieces(board.text, start, end, language):
-        text = board.text[first:last]
+        text = board.text[first:last].strip()  # a grammar drops the gaps around a text
+        first += board.text[first:last].index(text)
         try:
             answer = grammar.read(text, language)
         except GrammarError as error:

@@ -25,6 +25,7 @@ __all__ = ["Spoken", "SpokenForms"]
 
 # What can need a reading at all: digits, capitals, symbols, a point inside or after a word.
 _WRITTEN = re.compile(r"[0-9⁰¹²³⁴⁵⁶⁷⁸⁹A-Z\u00c0-\u00deА-ЯЁ.#$%&*+/<=>@\\^_`|~¢-±´-¿×÷√∞→≈≠≤≥€₩₽№-]")
+_MARKS = ".!?。！？…"
 _DIGIT = re.compile(r"[0-9⁰¹²³⁴⁵⁶⁷⁸⁹]")
 
 
@@ -62,6 +63,9 @@ class SpokenForms:
         if _WRITTEN.search(plain):
             self._read(board, runs)
         spoken, offsets = board.render()
+        # A point that belonged to an abbreviation ended the sentence as well.
+        if plain and plain[-1] in _MARKS and spoken[-1:] not in _MARKS:
+            spoken += plain[-1]
         return Spoken(spoken, runs.main, offsets.then(folded))
 
 
@@ -80,7 +84,7 @@ class SpokenForms:
             read_numbers(board, runs, load_grammar(self._settings.grammar))
         for language in languages:
             _apply(board, runs, language, symbol_rules(language))
-        read_acronyms(board, style)
+        read_acronyms(board, runs, style)
 
 
 def _apply(board: Board, runs: Runs, language: str, rules: tuple[Rule, ...]) -> None:

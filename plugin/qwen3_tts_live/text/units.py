@@ -59,6 +59,7 @@ _ALIASES = {
     "BPM": "bpm",
     "Hz": "Hz",
     "hz": "Hz",
+    "mmhg": "mmHg",
     "HZ": "Hz",
     "Ghz": "GHz",
     "GHZ": "GHz",

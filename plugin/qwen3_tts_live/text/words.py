@@ -34,16 +34,14 @@ def read_fixed_forms(board: Board, runs: Runs, style: AcronymStyle) -> None:
     board.apply(pattern, say)
 
 
-def read_acronyms(board: Board, style: AcronymStyle) -> None:
+def read_acronyms(board: Board, runs: Runs, style: AcronymStyle) -> None:
     """Spell the acronyms that have no reading yet."""
     if style == "off":
         return
-    speller = Speller(board.text, style)
+    speller = Speller(board.text, style, runs.main)
 
     def initials(match: re.Match[str]) -> str:
-        ends = match[0][-1] == "." and match.end() == len(board.text)
-        spoken = speller.letters("".join(char for char in match[0] if char != ".").upper())
-        return spoken + ("." if ends and spoken[-1] != "." else "")
+        return speller.letters("".join(char for char in match[0] if char != ".").upper())
 
     board.apply(_INITIALS, initials)
     for start, end in list(board.open_spans()):

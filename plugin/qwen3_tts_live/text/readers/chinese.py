@@ -96,7 +96,7 @@ class ChineseReader(Reader):
         parts = [start + self.cardinal(str(hour), "m") + "点"]
         if minute or second:
             parts.append(self._sixtieth(minute or 0) + "分")
-        if second is not None:
+        if second:
             parts.append(self._sixtieth(second) + "秒")
         return "".join(parts)
 

@@ -119,7 +119,7 @@ class EnglishReader(Reader):
             parts.append(self.pair(f"{minute:02}"))
         elif not half and minute == 0 and second is None:
             parts.append("o'clock" if 0 < hour < 13 else "hundred")
-        if second is not None:
+        if second:
             parts += ["and", self.measure(Numeral(str(second)), Noun(("second", "seconds"), ""))]
         return " ".join(parts + ([{"am": "A M", "pm": "P M"}[half]] if half else []))
 

@@ -169,7 +169,9 @@ def _two(match: Match, reader: Reader) -> str | None:
         return reader.score(first, second)
     one, two = (parse_numeral(text, reader.language) for text in (first, second))
     descending = float(f"{one.whole}.{one.fraction or 0}") >= float(f"{two.whole}.{two.fraction or 0}")
-    if whole and descending and match["dash"].strip() == "-":
+    if whole and descending:
+        if reader.joiner:  # a model, or parts of a code
+            return reader.join([reader.name_number(first), reader.name_number(second)])
         return reader.score(first, second)
     return reader.between(reader.number(one), reader.number(two))
 
@@ -180,9 +182,21 @@ def _ratio(match: Match, reader: Reader) -> str:
 
 def _fraction(match: Match, reader: Reader) -> str | None:
     top, bottom = match["top"], match["bottom"]
-    if bottom.strip("0") == "" or len(bottom) > 4 or len(top) > 4:
+    if not bottom.strip("0") or len(bottom) > 4 or len(top) > 4:
         return None
+    if re.fullmatch("(?:19|20)[0-9]{2}", top) and int(bottom) == (int(top) + 1) % 100:
+        return reader.between(reader.year(top), reader.digits(bottom)) if not reader.joiner else (
+            reader.join([reader.year(top), reader.cardinal(bottom)])
+        )
+    if int(top) >= int(bottom):  # no share: 50/50, odds of 5/1, a blood pressure of 120/80
+        return reader.join([reader.whole(top), _over(reader, top == bottom), reader.whole(bottom)])
     return reader.fraction((match["whole"] or "").strip(), top, bottom)
+
+
+def _over(reader: Reader, same: bool) -> str:
+    if reader.language == "English":
+        return "" if same else "over"
+    return "，" if not reader.joiner else ","
 
 
 def _about(match: Match, reader: Reader) -> str:
@@ -204,7 +218,7 @@ def amount_rules(language: str) -> tuple[Rule, ...]:
         Rule(rx(rf"{_SIGN}ALONE(?P<n>NUM) ?(?P<unit>[%‰])", language), _percent, "%‰"),
         Rule(
             rx(
-                rf"(?:ALONE(?P<first>-?NUM)(?: ?°[CF]?)?[~～–—〜到至])?{_SIGN}ALONE(?P<n>NUM) ?°(?: ?(?P<scale>[CF])(?![A-Za-z]))?",
+                rf"(?:ALONE(?P<first>-?NUM)(?: ?°[CF]?)?(?:[-~～–—〜到至]| to ))?{_SIGN}ALONE(?P<n>NUM) ?°(?: ?(?P<scale>[CF])(?![A-Za-z]))?",
                 language,
             ),
             _temperature,

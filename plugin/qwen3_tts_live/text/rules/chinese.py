@@ -33,7 +33,7 @@ _ROOM = r"号?(?:房间|房|室|宿舍|教室|包厢|包间|会议室|病房)"
 
 def _year_range(match: Match, reader: ChineseReader) -> str | None:
     first, second = match["a"], match["b"]
-    if len(second) == 4 and first >= second:
+    if len(second) > 2 and int(first) >= int(second):
         return None
     return reader.between(reader.digits(first), reader.digits(second))
 
@@ -82,6 +82,10 @@ def chinese_rules() -> tuple[Rule, ...]:
             lambda match, _: _year_range(match, reader),
         ),
         Rule(rx(r"ALONE(?P<say>[0-9]{2}/[0-9]{2})(?=赛季|雪季|财年)"), lambda match, _: reader.digits(match["say"].replace("/", ""))),
+        Rule(
+            rx(r"ALONE(?P<a>[0-9]{3,4})[—–-](?P<b>(?!0)[0-9]{3,4})(?=年[)）])"),
+            lambda match, _: _year_range(match, reader),
+        ),
         Rule(rx(r"(?<=公元前)(?P<say>[0-9]{1,4})(?=年)"), digits),
         Rule(
             rx(r"ALONE(?P<say>[12][0-9]{3}|0[0-9])(?=年(?![间間来來])|届|屆|级|級|学年|赛季|财年)"),
@@ -115,7 +119,10 @@ def chinese_rules() -> tuple[Rule, ...]:
         Rule(rx(rf"第 ?(?P<say>(?P<a>[0-9]+)(?:{DASH}(?P<b>[0-9]+))?)(?![0-9.,])"), ordinal),
         Rule(rx(r"\bNo\.? ?(?P<n>[0-9]+)(?![0-9.])"), lambda match, _: "第" + reader.whole(match["n"])),
         # "100元/人", "5 元每斤".
-        Rule(rx(r"(?<=[0-9][元块次字个分])/(?=[\u4e00-\u9fff])"), lambda match, _: "每", "/"),
+        Rule(rx(r"[0-9][万亿千百]?[\u4e00-\u9fff]{0,2}(?P<say>/)(?=[\u4e00-\u9fff])"), lambda match, _: "每", "/"),
+        Rule(rx(r"#(?=号)"), lambda match, _: "井", "#"),
+        Rule(rx(r"ALONE(?P<m>[0-9]{1,2})['′](?P<s>[0-9]{1,2})[\"″]?"), lambda match, _: reader.duration((0, int(match["m"]), int(match["s"]))), "'′"),
+        Rule(rx(r"(?<=[\"“「])(?P<say>[0-9]{3})(?=[\"”」])"), digits),
         Rule(rx(r"(?<=[0-9])\+(?=[个人名位次岁天年种款家条项])"), lambda match, _: "多", "+"),
         Rule(rx(r"24/7(?:小时)?"), lambda match, _: "七乘二十四小时", "/"),
     )

@@ -30,6 +30,7 @@ _ID_WORDS = (
     r"invoice|reference|ending in|Code|PLZ|Bestellnummer|codice|código|mot de passe)\b|"
     r"код\w*|пароль|индекс"
 )
+_PORT_WORDS = r"端口|分机|内线|转|port|ext\.?|extension|Port|porta|puerto|порт"
 _DIGIT_LETTER = re.compile(r"[0-9]")
 
 
@@ -78,6 +79,20 @@ def _digits(match: Match, reader: Reader) -> str:
     return reader.digits(digits)
 
 
+def _groups(match: Match, reader: Reader) -> str:
+    return reader.group_joiner.join(reader.digits(group) for group in match[0].split("-"))
+
+
+def _hex(match: Match, reader: Reader) -> str:
+    return " ".join(
+        reader.digit(char) if char.isdigit() else char.upper() for char in match[0] if char != "x"
+    ).replace(" ", " X ", 1)
+
+
+def _zip(match: Match, reader: Reader) -> str:
+    return reader.digits(match["say"])
+
+
 @cache
 def code_rules(language: str) -> tuple[Rule, ...]:
     """Return the rules for what is read digit by digit or part by part."""
@@ -124,6 +139,14 @@ def code_rules(language: str) -> tuple[Rule, ...]:
             ),
             _digits,
         ),
+        Rule(
+            rx(rf"(?:{_PORT_WORDS}) ?(?P<say>[0-9]{{2,6}})(?![0-9%]|[.,:][0-9]|[个次天年月])"),
+            _digits,
+        ),
+        Rule(rx(r"ALONE0x[0-9A-Fa-f]+(?![0-9A-Za-z])"), _hex, "x"),
+        Rule(rx(r"(?<![0-9A-Za-z.,:/-])[0-9]+(?:-[0-9]+){2,}(?![0-9]|[.,:/-][0-9])"), _groups, "-"),
+        Rule(rx(r"ALONE(?:0[0-9]{2,4}(?: [0-9]{3,4}){1,3}|1-[89][0-9]{2}(?=-[A-Z]))(?![0-9])"), _phone),
+        Rule(rx(r"(?<=\b[A-Z]{2} )(?P<say>[0-9]{5}(?:-[0-9]{4})?)(?![0-9])"), _zip),
         Rule(rx(r"ALONE(?<![0-9] )(?P<say>0[0-9]+|[0-9]{12,})(?![0-9:]|[.,][0-9])"), _digits),
         Rule(rx(r"(?:ALONE|(?<=[vV]))(?P<say>[0-9]+(?:\.[0-9]+){2,})(?![0-9]|\.[0-9])"), _version, "."),
         Rule(rx(r"(?:\b[vV]|[vV]er\.? ?|[vV]ersion )(?P<say>[0-9]+\.[0-9]+)(?![0-9.])"), _version, "."),

@@ -59,12 +59,15 @@ def math_rules(language: str) -> tuple[Rule, ...]:
         Rule(rx(rf"(?<={_OPERAND}) ?(?P<op>\+) ?(?=[0-9A-Za-z(√])"), _operator, "+"),
         Rule(rx(r"(?<=[0-9)]) ?(?P<op>\*) ?(?=[0-9(A-Za-z])"), _operator, "*"),
         Rule(rx(r"(?<=[0-9)]) (?P<op>/) (?=[0-9(])"), _operator, "/"),
+        Rule(rx(r"(?<=[0-9])(?P<op>/)(?=[0-9]+ ?=)"), _operator, "/"),
         Rule(rx(r"(?<=[0-9]) ?(?P<op>[xX]) ?(?=[0-9])"), _by, "xX"),
         Rule(rx(r"(?<=[0-9)²³]) - (?=[0-9(])"), _minus, "-"),
         Rule(rx(r"(?<=[0-9)²³])-(?=[0-9.]+ ?=)"), _minus, "-"),
         Rule(rx(r"(?:(?P<op>√))"), _operator, "√"),
         Rule(rx(r"-(?=\.?[0-9])"), _negative, "-"),
         Rule(rx(r"(?P<op>[±+])(?=[0-9])"), _operator, "±+"),
+        # Joints inside names, which a grammar would take for a minus: DDR5-6000.
+        Rule(rx(r"(?<=[0-9A-Za-z])[-_/](?=[0-9])"), _space, "-_/"),
     )
 
 

@@ -19,6 +19,7 @@ _FOLLOWS = {
     "name": r"(?= ?[A-Z\u00c0-\u00deА-Я])",
     "number": r"(?= ?[0-9])",
     "word": r"(?= ?\S)",
+    "text": r"(?! ?[0-9])",
     "street": r"(?=\s+[a-z(]|\s*[,;!?]|\s*$|\s+[NSEW]{1,2}\b)",
 }
 
@@ -37,7 +38,7 @@ def abbreviation_rules(language: str) -> tuple[Rule, ...]:
         rules.append(
             Rule(
                 rx(rf"{street}(?<![{_LETTER}0-9.]){pattern}{end}{_FOLLOWS[follows]}"),
-                _said(written, spoken),
+                _said(spoken),
                 written[-1] if written[-1] in ".°º" else "",
             )
         )
@@ -52,13 +53,10 @@ def _rows(language: str) -> list[tuple[str, str, str]]:
     return [(written, follows, spoken) for _, written, follows, spoken in rows]
 
 
-def _said(written: str, spoken: str) -> Callable[[Match, Reader], str]:
+def _said(spoken: str) -> Callable[[Match, Reader], str]:
     def read(match: Match, _: Reader) -> str:
-        rest = match.string[match.end() :]
-        # The point of an abbreviation also ends the sentence.
-        ends = written[-1] == "." and not rest.strip("\"'”’») ")
-        glued = rest[:1].isalnum() and "\u1100" > rest[:1]
-        return spoken + ("." if ends else " " if glued else "")
+        following = match.string[match.end() : match.end() + 1]
+        return spoken + (" " if following.isalnum() and following < "\u1100" else "")
 
     return read
 
