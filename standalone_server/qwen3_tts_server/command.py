@@ -52,6 +52,7 @@ async def serve(options: ServerOptions) -> int:
 
     server = Server(options)
     port = await server.start()
+    logger.info("listening on port %d; /ready says when the engine is there", port)
     synthesizer = None
     try:
         synthesizer = await _opened_unless(stopping, options)
