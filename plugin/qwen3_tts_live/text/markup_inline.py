@@ -8,8 +8,6 @@ it. Knows nothing about lines: a line's end ends every construct.
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Callable
 
 from qwen3_tts_live.text.glyphs import (
@@ -20,6 +18,14 @@ from qwen3_tts_live.text.glyphs import (
     is_speakable,
     is_wide,
 )
+from qwen3_tts_live.text.markup_tags import (
+    Tag,
+    entity,
+    find_address,
+    may_be_entity,
+    may_be_tag,
+    tag_of,
+)
 from qwen3_tts_live.text.settings import NormalizerSettings
 
 __all__ = ["InlineStripper"]
@@ -29,36 +35,9 @@ __all__ = ["InlineStripper"]
 _MAX_HELD = 400
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
-_NAME = r"[A-Za-z][\w:.-]*"
-_VALUE = r"(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>=]+)"
-_TAG = re.compile(
-    rf"<(?:\|[^<>]*\||!--.*--|![A-Za-z][^<>]*|\?[^<>]*\?|/{_NAME}\s*|{_NAME}"
-    rf"(?:\s+[\w:@.-]+\s*=\s*{_VALUE})*(?:\s+[\w-]+)?\s*/?)>",
-    re.DOTALL,
-)
-# What may still become one of them, or an address in angle brackets.
-_MAYBE_TAG = re.compile(
-    rf"<(?:\|[^<>]*|!(?:-(?:-.*)?|[A-Za-z][^<>]*)?|\?[^<>]*|/(?:{_NAME}\s*)?|{_NAME}/?"
-    rf"|{_NAME}(?:\s+[\w:@.-]+\s*=\s*{_VALUE})*"
-    rf"(?:\s*/?|\s+[\w:@.-]+\s*(?:=\s*(?:\"[^\"]*|'[^']*|{_VALUE})?)?)"
-    r"|[A-Za-z][^\s<>]*)",
-    re.DOTALL,
-)
-_AUTOLINK = re.compile(r"<([A-Za-z][\w+.-]*:[^\s<>]+|[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+)>")
-# Tags in the middle of a sentence (HTML's and SSML's); any other ends it. One that is in neither
-# list and stands directly behind a letter is none: "List<String>".
-_INLINE_TAG = re.compile(
-    r"</?(?:a|abbr|b|big|cite|code|del|em|emphasis|font|i|img|ins|kbd|lang|mark|phoneme|prosody|q|s"
-    r"|say-as|small|span|strong|sub|sup|tt|u|var|voice|w|wbr)\b|<[|!?]",
-    re.IGNORECASE,
-)
-_BLOCK_TAG = re.compile(
-    r"</|<(?:br|p|div|li|ul|ol|dl|dt|dd|t[rdh]|hr|h[1-6]|table|section|article|break)\b",
-    re.IGNORECASE,
-)
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,24}\d{0,2});")
-_MAYBE_ENTITY = re.compile(r"&(?:#(?:\d{1,7}|[xX][0-9a-fA-F]{0,6})?|[A-Za-z]{0,24}\d{0,2})")
 _MAX_CITATION = 48
+# A comment that is longer was none, or its end was forgotten: the voice comes back.
+_MAX_COMMENT = 1000
 
 
 class InlineStripper:
@@ -79,8 +58,8 @@ class InlineStripper:
         self._pictures = False  # emoji were left out since `_solid`
         self._emphasis: set[str] = set()  # kinds of emphasis that are open
         self._labels = 0  # brackets that are open
-        self._image = False
         self._ticks = 0  # length of the run that closes the code; 0 outside of code
+        self._tail, self._skipped = "", 0  # of a comment
         self._in_title = ""  # the quote that closes the title in a link's target
         self._openers = {
             "*": self._run, "_": self._run, "~": self._run, "`": self._backticks,
@@ -91,7 +70,9 @@ class InlineStripper:
 
     def feed(self, glyph: Glyph) -> None:
         """Take a glyph."""
-        if glyph.text in ("\n", BREAK):
+        if self._handle == self._comment:
+            self._comment(glyph)
+        elif glyph.text in ("\n", BREAK):
             self.flush()
             self._emphasis.clear()
             self._labels = self._ticks = 0
@@ -253,18 +234,24 @@ class InlineStripper:
 
     def _bang(self, glyph: Glyph) -> None:
         if glyph.text == "[":
-            self._image = True
             self._drop(self._held[0])
             self._held = []
             self._labels += 1
-            self._handle = self._text if self._settings.images == "say" else self._skip_label
+            if self._settings.images == "say":
+                self._handle = self._text
+            else:
+                self._hold(glyph, self._skip_label)
         else:
             self._release()
             self._handle(glyph)
 
     def _skip_label(self, glyph: Glyph) -> None:
+        self._held.append(glyph)
         if glyph.text == "]":
-            self._hold(glyph, self._label_end)
+            self._handle = self._label_end
+        elif len(self._held) > _MAX_HELD:
+            self._labels -= 1
+            self._release()
 
     def _label_start(self, glyph: Glyph) -> None:
         """Leave the bracket out: without it a label reads the same, and so does a remark."""
@@ -324,8 +311,10 @@ class InlineStripper:
         if glyph.text == "】" and any(held.text == "†" for held in self._held):
             self._held = []
             self._handle = self._text
-        elif glyph.text == "】" or len(self._held) > _MAX_CITATION:
+        elif glyph.text in "【】" or len(self._held) > _MAX_CITATION:
+            last = self._held.pop()
             self._release()
+            self._handle(last)
 
     # ------------------------------------------------------------ tags and entities
 
@@ -334,42 +323,45 @@ class InlineStripper:
         text = self._held_text
         if glyph.text == ">" and self._end_tag(text):
             return
-        if glyph.text == ">" and text.startswith("<!--") and len(text) <= _MAX_HELD:
-            return  # a comment may hold one
-        if not _MAYBE_TAG.fullmatch(text) or len(text) > _MAX_HELD:
+        if text == "<!--":
+            self._drop(self._held[0])
+            self._held, self._handle = [], self._comment
+        elif not may_be_tag(text) or len(text) > _MAX_HELD:
             last = self._held.pop()
             self._release()
             self._handle(last)
 
+    def _comment(self, glyph: Glyph) -> None:
+        self._tail = (self._tail + glyph.text)[-3:]
+        self._skipped += 1
+        if self._tail == "-->" or self._skipped > _MAX_COMMENT:
+            self._tail, self._skipped, self._handle = "", 0, self._text
+
     def _end_tag(self, text: str) -> bool:
         held = self._held
-        if match := _AUTOLINK.fullmatch(text):
-            self._held, self._handle = [], self._text
-            self._drop(held[0])
-            for glyph in held[1 : match.end(1)]:
-                self._see(glyph)
-            return True
-        inline = _INLINE_TAG.match(text)
-        known = inline or _BLOCK_TAG.match(text) or not _is_narrow_word(self._last)
-        if not known or not _TAG.fullmatch(text):
+        address = find_address(text)
+        tag = None if address else tag_of(text, attached=_is_narrow_word(self._last))
+        if address is None and tag is None:
             return False
         self._held, self._handle = [], self._text
         if not text.startswith("</"):
             self._drop(held[0])
-        if not inline:
+        if tag is Tag.BREAK:
             self._sink(Glyph(BREAK, held[0].start, held[-1].end))
             self._from, self._last = None, " "
+        for glyph in held[1:-1] if address else ():
+            self._see(glyph)
         return True
 
     def _entity(self, glyph: Glyph) -> None:
         self._held.append(glyph)
         text = self._held_text
-        if _ENTITY.fullmatch(text) and (char := html.unescape(text)) != text:
-            start, end = self._held[0].start, glyph.end
+        if chars := entity(text):
+            start = self._held[0].start
             self._held, self._handle = [], self._text
-            for each in char:
-                self._see(Glyph(" " if each == "\xa0" else each, start, end))
-        elif not _MAYBE_ENTITY.fullmatch(text):
+            for char in chars:
+                self._see(Glyph(char, start, glyph.end))
+        elif not may_be_entity(text):
             last = self._held.pop()
             self._release()
             self._handle(last)

@@ -22,6 +22,7 @@ __all__ = ["Cut", "Segmenter"]
 _MAX_TOKEN = 48
 # "z. B.", "и т. д.": the parts of an abbreviation.
 _MAX_CHAINED = 4
+_MAX_MARKS = 8  # more of them say no more
 _MAX_ITEM = 3  # digits of a list's number
 # Characters, not weight: what weighs nothing has a limit, too.
 _MAX_GLYPHS = 1500
@@ -176,7 +177,7 @@ class Segmenter:
     def _extends(self, mark: Mark, char: str) -> bool:
         """Whether `char` belongs to the mark: white space, more marks, what closes behind it."""
         if char.isspace():
-            if char in _LINES:
+            if char in _LINES and len(mark.marks) < _MAX_MARKS:
                 mark.marks += char
             mark.spaced = True
         elif mark.marks[-1] in _LINES:
@@ -184,7 +185,8 @@ class Segmenter:
         elif not mark.spaced and (
             (mark.is_stop and char in STOPS) or (mark.is_dash and char == mark.marks[0])
         ):
-            mark.marks += char
+            if len(mark.marks) < _MAX_MARKS:
+                mark.marks += char
         elif self._brackets.closes(char, attached=not mark.spaced):
             mark.closer = char
             mark.introduced = self._brackets.opened_behind in (":", "：")
