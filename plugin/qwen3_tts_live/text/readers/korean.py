@@ -75,6 +75,10 @@ class KoreanReader(Reader):
         start += "영하 " if number.negative else ""
         return f"{start}{self.number(number._replace(negative=False))}도"
 
+    def between(self, first: str, second: str) -> str:
+        """Say 삼에서 오."""
+        return f"{first}에서 {second}"
+
     def score(self, first: str, second: str) -> str:
         """Say 삼 대 이."""
         return f"{self.whole(first)} 대 {self.whole(second)}"

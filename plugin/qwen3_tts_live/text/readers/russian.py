@@ -72,6 +72,8 @@ class RussianReader(EuropeanReader):
 
     def number(self, number: Numeral, gender: str = "") -> str:
         """Say "три целых пять десятых"."""
+        if number[:3] == ("1", "5", ","):
+            return "полторы" if gender == "f" else "полтора"
         size = len(number.fraction)
         if not 0 < size < len(_TENTHS):
             return super().number(number, gender)

@@ -38,7 +38,7 @@ _MAGNITUDES = {
     ),
     **dict.fromkeys(
         ("B", "b", "bn", "billion", "Mrd.", "Mrd", "Milliarde", "Milliarden", "milliard")
-        + ("milliards", "Md", "Md.", "млрд", "bilhões", "bilhão", "bi", "miliardi", "miliardo", "mld"),
+        + ("milliards", "Md", "Mds", "Md.", "млрд", "bilhões", "bilhão", "bi", "miliardi", "miliardo", "mld"),
         9,
     ),
     **dict.fromkeys(("T", "tn", "trillion"), 12),
@@ -170,6 +170,8 @@ def _two(match: Match, reader: Reader) -> str | None:
     one, two = (parse_numeral(text, reader.language) for text in (first, second))
     descending = float(f"{one.whole}.{one.fraction or 0}") >= float(f"{two.whole}.{two.fraction or 0}")
     if whole and descending:
+        if reader.language == "Japanese":
+            return f"{reader.whole(first)}の{reader.whole(second)}"
         if reader.joiner:  # a model, or parts of a code
             return reader.join([reader.name_number(first), reader.name_number(second)])
         return reader.score(first, second)
@@ -188,15 +190,17 @@ def _fraction(match: Match, reader: Reader) -> str | None:
         return reader.between(reader.year(top), reader.digits(bottom)) if not reader.joiner else (
             reader.join([reader.year(top), reader.cardinal(bottom)])
         )
+    if SCORE_WORDS.search(clause_before(match)):
+        return reader.score(top, bottom)
     if int(top) >= int(bottom):  # no share: 50/50, odds of 5/1, a blood pressure of 120/80
-        return reader.join([reader.whole(top), _over(reader, top == bottom), reader.whole(bottom)])
+        return reader.whole(top) + _over(reader, top == bottom) + reader.whole(bottom)
     return reader.fraction((match["whole"] or "").strip(), top, bottom)
 
 
 def _over(reader: Reader, same: bool) -> str:
     if reader.language == "English":
-        return "" if same else "over"
-    return "，" if not reader.joiner else ","
+        return " " if same else " over "
+    return ", " if reader.joiner else "，"
 
 
 def _about(match: Match, reader: Reader) -> str:

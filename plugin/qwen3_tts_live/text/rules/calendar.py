@@ -131,5 +131,5 @@ def calendar_rules() -> tuple[Rule, ...]:
             "-/.",
         ),
         Rule(rx(rf"ALONE{_TIME}{HALF}?{DASH}{_second(_TIME + HALF)}?(?![0-9:])"), _time_range, ":"),
-        Rule(rx(rf"(?:ALONE|(?<=[0-9]T)){_TIME}{HALF}?(?![0-9:])"), _time, ":"),
+        Rule(rx(rf"(?:ALONE|(?<=[0-9]T)){_TIME}(?:{HALF}| ?h(?:rs|oras)?(?![A-Za-z]))?(?![0-9:])"), _time, ":"),
     )

@@ -30,7 +30,7 @@ _ID_WORDS = (
     r"invoice|reference|ending in|Code|PLZ|Bestellnummer|codice|código|mot de passe)\b|"
     r"код\w*|пароль|индекс"
 )
-_PORT_WORDS = r"端口|分机|内线|转|port|ext\.?|extension|Port|porta|puerto|порт"
+_PORT_WORDS = r"端口|会议室|会議室|房间|教室|包厢|ルーム|部屋|分机|内线|转|port|ext\.?|extension|Port|porta|puerto|порт"
 _DIGIT_LETTER = re.compile(r"[0-9]")
 
 
@@ -151,7 +151,7 @@ def code_rules(language: str) -> tuple[Rule, ...]:
         Rule(rx(r"(?:ALONE|(?<=[vV]))(?P<say>[0-9]+(?:\.[0-9]+){2,})(?![0-9]|\.[0-9])"), _version, "."),
         Rule(rx(r"(?:\b[vV]|[vV]er\.? ?|[vV]ersion )(?P<say>[0-9]+\.[0-9]+)(?![0-9.])"), _version, "."),
     ]
-    return (*_LOCAL_CODES.get(language, ()), *rules)
+    return (*rules[:2], *_LOCAL_CODES.get(language, ()), *rules[2:])
 
 
 _LOCAL_CODES = {
@@ -160,6 +160,7 @@ _LOCAL_CODES = {
     "Spanish": (
         Rule(rx(r"ALONE[6789][0-9]{2} [0-9]{3} (?!000)[0-9]{3}(?! ?[0-9])"), _phone),
     ),
+    "Italian": (Rule(rx(r"ALONE3[0-9]{2}[ -]?[0-9]{6,7}(?![0-9])"), _phone),),
     "Portuguese": (
         Rule(rx(r"\(?\b[0-9]{2}\)? 9?[0-9]{4}-[0-9]{4}(?![0-9])"), _phone),
     ),

@@ -17,12 +17,11 @@ from qwen3_tts_live.text.readers.german import GermanReader
 from qwen3_tts_live.text.readers.iberian import PortugueseReader, SpanishReader
 from qwen3_tts_live.text.readers.italian import ItalianReader
 from qwen3_tts_live.text.rules.base import Match, Rule
-from qwen3_tts_live.text.rules.calendar import YEAR_END, letter_time
+from qwen3_tts_live.text.rules.calendar import YEAR_END, is_day, letter_time
 
 __all__ = ["day_of_month", "european_rules", "magnitude_words"]
 
 _HOUR = r"(?P<h>[01]?[0-9]|2[0-4])"
-_PAIR_OF_HOURS = r"ALONE(?P<say>[01]?[0-9]|2[0-4])"
 
 
 def day_of_month(reader: EuropeanReader, months: str, joint: str, mark: str = "") -> Rule:
@@ -76,9 +75,19 @@ def _german() -> tuple[Rule, ...]:
         counted = re.match(r" [A-ZÄÖÜ]\w", match.string[match.end() :])
         return None if counted and match["n"] < "2000" else reader.year(match["n"])
 
+    def day_and_month(match: Match, _: Reader) -> str | None:
+        day, month = int(match["d"]), int(match["m"])
+        if not is_day(month, day):
+            return None
+        return reader.date((None, month, day), match.string[: match.start()])
+
     return (
         Rule(rx(rf"ALONE(?P<n>[0-9]{{1,2}})\.(?= (?:bis|und|oder) (?:zum )?[0-9]{{1,2}}\. ?(?:{months}))"), ordinal),
         day_of_month(reader, months, " ?", r"\."),
+        Rule(
+            rx(r"ALONE(?P<n>[01]?[0-9]|2[0-4])(?: Uhr)? ?[-–] ?(?=[0-9]{1,2}(?:[.:][0-9]{2})? ?Uhr)"),
+            lambda match, _: f"{reader.cardinal(match['n'])} bis ",
+        ),
         Rule(rx(rf"ALONE{_HOUR}[.:](?P<m>[0-5][0-9]) ?Uhr\b"), letter_time),
         Rule(rx(rf"ALONE{_HOUR} ?Uhr\b"), letter_time),
         Rule(
@@ -88,7 +97,9 @@ def _german() -> tuple[Rule, ...]:
             ),
             lambda match, _: reader.ordinal_after(match["n"], match.string[: match.start("say")]),
         ),
-        Rule(rx(r"ALONE(?P<n>[1-9]0)er\b"), lambda match, _: reader.cardinal(match["n"]) + "er"),
+        Rule(rx(r"ALONE(?P<n>[1-9]0|[12][0-9]{2}0)er\b"), lambda match, _: reader.year(match["n"]) + "er"),
+        Rule(rx(r"ALONE(?P<d>[0-9]{1,2})\.(?P<m>[0-9]{1,2})\.(?![0-9])"), day_and_month, "."),
+        Rule(rx(r"(?<=[a-zäöüß])str\.(?= )"), lambda match, _: "straße", "."),
         magnitude_words(reader, {"Mio.": 6, "Mrd.": 9, "Mio": 6, "Mrd": 9, "Tsd.": 3}),
         Rule(rx(rf"(?<![$€£¥+#-])ALONE(?P<n>1[1-9][0-9]{{2}}|20[0-9]{{2}}){YEAR_END}(?! ?[€$£]| [0-9])"), year),
     )
@@ -107,7 +118,8 @@ def _french() -> tuple[Rule, ...]:
                 match["n"], "f" if match["mark"] in ("re", "ère") else "m"
             )
         ),
-        magnitude_words(reader, {"M": 6, "Md": 9}),
+        magnitude_words(reader, {"M": 6, "Md": 9, "Mds": 9}),
+        Rule(rx(r"(?<=[0-9]h)[-–](?=[0-9])"), lambda match, _: " à ", "-–"),
     )
 
 
@@ -154,6 +166,7 @@ def _italian() -> tuple[Rule, ...]:
         day_of_month(reader, months, " ", "[°º]?"),
         Rule(rx(rf"\b(?:ore|alle|dalle) (?P<say>{_HOUR}\.(?P<m>[0-5][0-9]))(?![0-9])"), letter_time),
         _ordinals(reader, r"[ºª°](?! ?[CF]\b)", "ª"),
+        Rule(rx(r"['’](?=[2-9]0(?![0-9]))"), lambda match, _: "", "'’"),
         magnitude_words(reader, {"mln": 6, "mld": 9}),
     )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from qwen3_tts_live.text.numerals import rx
+from qwen3_tts_live.text.numerals import parse_numeral, rx
 from qwen3_tts_live.text.readers.russian import RussianReader
 from qwen3_tts_live.text.rules.base import Match, Rule
 from qwen3_tts_live.text.rules.european import day_of_month, magnitude_words
+from qwen3_tts_live.text.units import unit_fragment
 
 __all__ = ["russian_rules"]
 
@@ -34,6 +35,8 @@ _ENDINGS = {
     "ых": ("p", "g"),
     "ми": ("p", "i"),
 }
+# Prepositions and words of comparison that take the genitive.
+_GENITIVE = "около|более|менее|больше|меньше|свыше|до|от|из|без|для|после|порядка|среди|против"
 _PLURAL_NOUN = r"(?= (?:годы|годах|годов|гг\.|места|классы))"
 
 
@@ -67,6 +70,22 @@ def russian_rules() -> tuple[Rule, ...]:
     def hours(match: Match, _: object) -> str:
         return reader.inflected_cardinal(match["n"], "g")
 
+    def many(match: Match, _: object) -> str | None:
+        number = parse_numeral(match["say"], "Russian")
+        whole = number.whole
+        if number.fraction or len(whole) > 15 or (len(whole) > 1 and whole[0] == "0"):
+            return None
+        return reader.inflected_cardinal(whole, "g")
+
+    def place(match: Match, _: object) -> str:
+        noun = match["noun"]
+        gender = "n" if noun.startswith("мест") else "m"
+        return reader.inflected_ordinal(match["n"], gender, "p" if noun.endswith("е") else "n")
+
+    def span(match: Match, _: object) -> str:
+        first = reader.inflected_ordinal(match["a"], "m", "g")
+        return f"{match['c']} {first} по {reader.ordinal(match['b'])}"
+
     def days(match: Match, _: object) -> str:
         first = reader.inflected_ordinal(match["a"], "n", "g")
         return f"{match['c']} {first} по {reader.ordinal(match['b'], 'n')}"
@@ -75,6 +94,18 @@ def russian_rules() -> tuple[Rule, ...]:
     return (
         Rule(rx(rf"\b(?P<c>[сС]) (?P<a>[0-9]{{1,2}}) по (?P<b>[0-9]{{1,2}})(?= (?:{_MONTHS}))"), days),
         day_of_month(reader, _MONTHS, " "),
+        Rule(rx(r"\b(?P<c>[сС]) (?P<a>[12][0-9]{3}) по (?P<b>[12][0-9]{3})(?= годы?)"), span),
+        Rule(
+            rx(r"ALONE(?P<n>[0-9]{1,3})(?= (?P<noun>этаже|классе|месте|курсе|томе|ряду|номере|вагоне)\b)"),
+            place,
+        ),
+        Rule(
+            rx(
+                rf"(?i:\b(?:{_GENITIVE}) )(?P<say>NUM)(?![0-9]|[.,:/-][0-9]| ?(?:[%°₽$€]|{unit_fragment('Russian')}|млн|млрд|тыс))",
+                "Russian",
+            ),
+            many,
+        ),
         Rule(
             rx(
                 r"ALONE(?P<say>(?:(?P<a>[12][0-9]{3})[-–—])?(?P<y>[12][0-9]{3}))"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-FOLDER = Path(__file__).parent / "cases"
+FOLDER = Path(__file__).parent / "unit" / "text" / "cases"
 _CJK = "\u3400-\u9fff\u3041-\u30ff\uac00-\ud7a3"
 
 
