@@ -71,7 +71,7 @@ def write_checkpoint(
         ends: it ends by itself after its text, greedy and sampled, whatever the seed. With N
             text tokens: layout `track` ends after exactly N + 1 frames (with a reference in the
             prompt, one frame for each row of text that its frames leave over, and at least 2);
-            layout `prefill` after about N to 1.5 N frames, and at least 2, where a reference's
+            layout `prefill` after about N to 2 N frames, and at least 2, where a reference's
             own text and frames count too. Instructions, speaker and language hardly matter.
         loops: one id of codebook 0 comes in every frame, greedy and sampled.
         size: what config.json calls it; the shape's own if None.
