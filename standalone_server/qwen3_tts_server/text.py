@@ -123,7 +123,7 @@ def chosen_normalizer(fields: Mapping[str, object], base: NormalizerSettings) ->
             raise InvalidRequestError(f"normalize.{name} may have {_MAX_LENGTH} characters")
     changes: dict[str, Any] = dict(wanted)
     if "lexicon" in changes:
-        changes["lexicon"] = (*_entries(changes["lexicon"]), *base.lexicon)
+        changes["lexicon"] = (*base.lexicon, *_entries(changes["lexicon"]))
     return replace(base, **changes)
 
 

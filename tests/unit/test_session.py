@@ -105,7 +105,7 @@ async def test_a_session_chooses_how_its_text_becomes_speech() -> None:
     async with LiveSynthesizer(backend) as synthesizer:
         session = await synthesizer.open_session()
         await listen(session.utter("**Hello** there."))
-        plain = SessionOptions(normalizer=NormalizerSettings(markup=False))
+        plain = SessionOptions(normalizer=NormalizerSettings(enabled=False, markup=False))
         await listen(session.utter("**Hello** there.", options=plain))
     assert backend.started == ["Hello there.", "**Hello** there."]
 

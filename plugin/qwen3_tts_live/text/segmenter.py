@@ -153,7 +153,7 @@ class Segmenter:
             fits = is_speakable(char) and not char.isdigit() and not solid.isdigit()
         else:
             fits = is_ideograph(char) and is_ideograph(solid)
-        if fits and index > self._base:
+        if fits and self._weight > self._base_weight:
             self._gap = _Place(index, self._weight, Grade.NONE)
 
     def _step_token(self, char: str) -> None:

@@ -81,7 +81,7 @@ class NormalizerSettings:
             compiled), `wetextprocessing` (the original), or `none` (a plain reading of ours).
             Where the package is not installed, `none` is used and one log line says so.
         acronyms: how to spell: `spaces` (A I), `dots` (A.I.) or `off` (AI).
-        lexicon: the user's words; they beat every rule.
+        lexicon: the user's words; they beat every rule, and the last entry for a form counts.
         markup: remove Markdown, HTML tags, control tokens and emoji.
         code_phrase: said in place of a fenced code block; empty says nothing.
         inline_code: say it, or skip it.
