@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from qwen3_tts_live.model.checkpoint import Checkpoint, load_checkpoint
 from torch import Tensor
 
+from qwen3_tts_live.model.checkpoint import Checkpoint, load_checkpoint
 from qwen3_tts_live.model.contract import Prompt, Sampling
 from qwen3_tts_live.model.kv_cache import KVCache
 from qwen3_tts_live.model.linear import Quantize

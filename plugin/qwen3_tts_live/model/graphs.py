@@ -7,6 +7,8 @@ capture all of it runs on any device, which is how it is tested without a GPU.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import logging
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from qwen3_tts_live.model.codec import CodecDecoder
 from qwen3_tts_live.model.contract import Sampling
-from qwen3_tts_live.model.kv_cache import KVCache
+from qwen3_tts_live.model.kv_cache import FlashAttention, KVCache
 from qwen3_tts_live.model.sampling import NARROW
 from qwen3_tts_live.model.speech_model import SpeechModel
 from qwen3_tts_live.model.transfer import to_device
@@ -93,7 +95,10 @@ class GraphSteps:
         self._audio = codec.init_state(slots + 1, self._like.device)
         self._positions = [0] * slots
         self._batches = _powers(1, slots)
-        self._windows = _powers(_FIRST_WINDOW, model.max_length)
+        self._flash = _flash_attention(self._like)
+        # flash-attn reads no further than a speech has come: it needs no windows.
+        first = model.max_length if self._flash else _FIRST_WINDOW
+        self._windows = _powers(first, model.max_length)
         self._moves: dict[tuple[str, int, int], tuple[_Move, Tensor, Tensor]] = {}
         self._pool = torch.cuda.graph_pool_handle() if capture else None
 
@@ -182,7 +187,10 @@ class GraphSteps:
 
         def work() -> None:
             positions = self._state.position.index_select(0, rows)
-            attend = self._cache.static_step(rows, positions, window)
+            if self._flash is None:
+                attend = self._cache.static_step(rows, positions, window)
+            else:
+                attend = self._cache.flash_step(rows, positions, self._flash)
             self._model.talk(self._state, rows, text, attend)
             self._state.position[self._nobody :].zero_()  # it never grows out of the cache
 
@@ -243,6 +251,17 @@ class GraphSteps:
     def _fill(self, rows: Tensor, slots: Sequence[int]) -> None:
         padding = [self._nobody] * (len(rows) - len(slots))
         rows.copy_(to_device([*slots, *padding], rows.device))
+
+
+def _flash_attention(like: Tensor) -> FlashAttention | None:
+    """Return flash-attn's attention over a cache, where it is installed and fits."""
+    if like.device.type != "cuda" or like.dtype == torch.float32:
+        return None
+    if importlib.util.find_spec("flash_attn") is None:
+        return None
+    flash: FlashAttention = importlib.import_module("flash_attn").flash_attn_with_kvcache
+    logger.info("attention: flash-attn")
+    return flash
 
 
 def _powers(first: int, last: int) -> list[int]:

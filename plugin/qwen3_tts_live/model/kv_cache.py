@@ -1,13 +1,14 @@
-"""The talker's keys and values: one fixed place a slot, and three ways to attend to them.
+"""The talker's keys and values: one fixed place a slot, and four ways to attend to them.
 
 Prefill sees its own rows. A decode step sees each slot's rows as far as they go: one call a slot
 where shapes may change from step to step, one masked call for all where they may not, as in a
-captured graph. Knows nothing about requests.
+captured graph, or flash-attn's. Knows nothing about requests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +17,23 @@ from torch.nn import functional
 
 from qwen3_tts_live.model.transformer import Attend, StackShape
 
-__all__ = ["KVCache"]
+__all__ = ["FlashAttention", "KVCache"]
+
+
+class FlashAttention(Protocol):
+    """What is used of `flash_attn.flash_attn_with_kvcache`."""
+
+    def __call__(
+        self,
+        q: Tensor,  # (B, 1, heads, D)
+        k_cache: Tensor,  # (S, L, kv_heads, D)
+        v_cache: Tensor,
+        *,
+        cache_seqlens: Tensor,  # (B,) int32
+        cache_batch_idx: Tensor,  # (B,) int32
+    ) -> Tensor:
+        """Return (B, 1, heads, D)."""
+        ...
 
 
 class KVCache:
@@ -93,6 +110,23 @@ class KVCache:
                 values[:, :window].index_select(0, rows).transpose(1, 2),
                 attn_mask=mask,
             )
+            return out.reshape(len(q), -1)
+
+        return attend
+
+    def flash_step(self, rows: Tensor, positions: Tensor, flash: FlashAttention) -> Attend:
+        """As `static_step` with flash-attn, which reads each slot's keys where they are.
+
+        Args:
+            rows: slots, (B,) int64.
+            positions: of each row, (B,) int64.
+            flash: `flash_attn.flash_attn_with_kvcache`.
+        """
+        slots, lengths = rows.to(torch.int32), (positions + 1).to(torch.int32)
+
+        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            keys, values = self._write(layer, rows, positions, k, v)
+            out = flash(q.unsqueeze(1), keys, values, cache_seqlens=lengths, cache_batch_idx=slots)
             return out.reshape(len(q), -1)
 
         return attend

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 from random_checkpoint import TINY, write_checkpoint
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional
 
 from official import GREEDY, Ask, Official, spoken
 from qwen3_tts_live.model.codec import CodecDecoder
@@ -109,6 +111,33 @@ def test_a_capture_that_fails_says_so_once_and_speaks_on(
     assert np.array_equal(said, spoken(loaded.eager(1), [prompt], 5)[0])
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "without graphs" in caplog.text
+
+
+def flash_reference(
+    q: Tensor, k_cache: Tensor, v_cache: Tensor, *, cache_seqlens: Tensor, cache_batch_idx: Tensor
+) -> Tensor:
+    """What flash-attn documents of `flash_attn_with_kvcache`, row by row."""
+    outs = []
+    for row, slot, length in zip(q, cache_batch_idx, cache_seqlens, strict=True):
+        k, v = (cache[slot, :length].transpose(0, 1) for cache in (k_cache, v_cache))
+        attended = functional.scaled_dot_product_attention(
+            row.transpose(0, 1)[None], k[None], v[None], enable_gqa=True
+        )
+        outs.append(attended[0].transpose(0, 1))
+    return torch.stack(outs)
+
+
+def test_flash_attention_is_given_what_the_masked_attention_sees(loaded: Loaded) -> None:
+    """Not run with flash-attn itself, which needs a GPU: with a reference of what it promises."""
+    steps = GraphSteps(loaded.model, loaded.codec, 3, capture=False)
+    steps._flash = flash_reference
+    prompts = [
+        loaded.official.prompt(Ask(text="Hello" + " there" * n, embedding=loaded.voice))
+        for n in range(3)
+    ]
+    said = spoken(SpeechRunner(loaded.model, steps), prompts, 10)
+    eager = spoken(loaded.eager(3), prompts, 10)
+    assert all(np.array_equal(one, other) for one, other in zip(said, eager, strict=True))
 
 
 # ---------------------------------------------------------------- fake CUDA tensors
