@@ -100,6 +100,19 @@ async def test_text_that_flows_is_not_cut_by_the_timer() -> None:
     assert backend.started == ["OK. Let me see."]
 
 
+async def test_a_slow_grammar_reads_in_a_thread_and_says_the_same() -> None:
+    slow = SessionOptions(normalizer=NormalizerSettings(grammar="wetextprocessing"))
+    backend = ScriptedBackend()
+    async with LiveSynthesizer(backend) as synthesizer:
+        session = await synthesizer.open_session(slow)
+        utterance = session.utter()
+        for piece in ("Hello ", "there, ", "my friend. ", "How are you?"):
+            utterance.push_text(piece)
+        utterance.end_input()
+        await listen(utterance)
+    assert backend.started == ["Hello there, my friend.", "How are you?"]
+
+
 async def test_a_session_chooses_how_its_text_becomes_speech() -> None:
     backend = ScriptedBackend()
     async with LiveSynthesizer(backend) as synthesizer:
