@@ -24,11 +24,10 @@ _WORD = re.compile(rf"[{_LETTER}]+")
 _CAPITALS = re.compile(rf"[{_UPPER}]+(?![a-z\u00df-\u00ff\u0430-\u045f])")
 _PLURAL = re.compile(rf"([{_UPPER}]{{2,}})(s)$")
 _VOWELS = frozenset("AEIOUYÀÁÂÃÄÅÈÉÊËÌÍÎÏÒÓÔÕÖÙÚÛÜАЕЁИОУЫЭЮЯ")
-# Pairs of consonants that begin words or end syllables in European languages; other clusters
-# cannot be read as they stand.
-_ONSETS = frozenset(
-    "BL BR CH CL CR DR FL FR GL GN GR KL KN KR PH PL PR SC SH SK SL SM SN SP SQ ST SW TH TR TW WH "
-    "WR QU PF ZW SCH SCR SPR SPL STR THR ШК ШП СТ ПР ТР КР БР ГР ДР ВР СП СК СЛ СН СВ КЛ ПЛ БЛ ГЛ".split()
+# Consonants that begin words in European languages; other clusters cannot be read as they stand.
+_ONSET = re.compile(
+    r"[BCFGKPS]L|[BCDFGKPTVW]R|S?CH|S[CHKLMNPQTW]|[GK]N|[PT]H|QU|TW|W[HR]|PF|ZW|SCR|SP[RL]|STR|THR|"
+    r"Ш[КП]|СТ|[ПТКБГДВ]Р|С[ПКЛНВ]|[КПБГ]Л"
 )
 _HARD_END = re.compile(r"(?:[BCDFGHJKLMNPQRSTVWXZ]{4,}|[JQV]|[^LNRSCTFP]T|[BDGHKLMNPRTVWZ]X)$")
 # Words of two letters: in capitals they are shouted, not spelled.
@@ -99,6 +98,9 @@ class Speller:
         """Return a word with its acronyms spelled, or None if it has none."""
         if self._style == "off":
             return None
+        form = _lexicon().get(word)
+        if form is not None and form.kind == "say":
+            return form.spoken
         plural = _PLURAL.fullmatch(word)
         if plural:
             spelled = self._run(plural[1])
@@ -163,13 +165,12 @@ class Speller:
         return len(words) > 2 and sum(loud) * 5 >= len(words) * 3 and known * 2 > sum(loud)
 
 
-
 def _is_pronounceable(run: str) -> bool:
     if not _VOWELS & set(run) or "Q" in run.replace("QU", ""):
         return False
     clusters = re.split(f"[{''.join(_VOWELS)}]+", run)
     first, middle, last = clusters[0], clusters[1:-1], clusters[-1]
-    if len(first) > 1 and first not in _ONSETS:
+    if len(first) > 1 and not _ONSET.fullmatch(first):
         return False
     if any(len(cluster) > 3 for cluster in middle):
         return False

@@ -68,9 +68,7 @@ class Board:
         self._taken[start:end] = b"\x01" * (end - start)
         self._claims.append(Claim(start, end, reading))
 
-    def apply(
-        self, pattern: re.Pattern[str], read: Callable[[re.Match[str]], str | None]
-    ) -> None:
+    def apply(self, pattern: re.Pattern[str], read: Callable[[re.Match[str]], str | None]) -> None:
         """Claim what `read` has a reading for: the group "say" of a match, else all of it."""
         group: str | int = "say" if "say" in pattern.groupindex else 0
         at = 0

@@ -15,6 +15,9 @@ from qwen3_tts_live.text.board import OffsetMap
 
 __all__ = ["fold"]
 
+# Neither seen nor heard; a lone surrogate cannot even be encoded.
+_SILENT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_SILENT_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Cn"))
 # What can never fold: ASCII, Latin, Greek and Cyrillic letters, kana, Han and Hangul.
 _CANDIDATE = re.compile(
     r"[^\x00-\x7f\u00c0-\u024f\u0370-\u058f\u2013-\u201f\u2026\u3000-\u303f"
@@ -61,7 +64,10 @@ _IN_NUMBER_AT = re.compile(r"(?<=[0-9０-９])[．：](?=[0-9０-９])|(?<=[０-
 
 def fold(text: str) -> tuple[str, OffsetMap]:
     """Return the plain text, and the map of its offsets to those of `text`."""
-    if text.isascii() or not (_CANDIDATE.search(text) or _IN_NUMBER_AT.search(text)):
+    odd = _SILENT.search(text) or (
+        not text.isascii() and (_CANDIDATE.search(text) or _IN_NUMBER_AT.search(text))
+    )
+    if not odd:
         return text, OffsetMap((0, len(text)), (0, len(text)))
     inside = {match.start() for match in _IN_NUMBER_AT.finditer(text)}
     parts: list[str] = []
@@ -91,8 +97,12 @@ def _strict(inner: list[int], outer: list[int]) -> OffsetMap:
 def _plain(char: str) -> str:
     if char in _FIXED:
         return _FIXED[char]
+    if _SILENT.match(char):
+        return ""
     if char in _KEPT or not _CANDIDATE.match(char):
         return char
+    if unicodedata.category(char) in _SILENT_CATEGORIES:
+        return ""
     if (digit := unicodedata.decimal(char, None)) is not None:
         return str(digit)
     compatible = unicodedata.normalize("NFKC", char).replace("\u2044", "/")

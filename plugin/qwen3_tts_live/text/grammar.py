@@ -109,8 +109,8 @@ def _checked(text: str, answer: str) -> str:
     """Return the answer if it keeps every word, reads every digit and adds nothing odd."""
     if any(char.isdigit() for char in answer):
         raise GrammarError("digits left")
-    kept = iter(_WORDS.findall(answer.lower()))
-    if not all(word in kept for word in _WORDS.findall(text.lower())):
+    kept = iter(_WORDS.findall(answer))
+    if not all(word in kept for word in _WORDS.findall(text)):
         raise GrammarError("a word is missing")
     return answer
 

@@ -54,8 +54,9 @@ def parse_numeral(text: str, language: str) -> Numeral:
     negative = text.startswith("-")
     text = text.lstrip("+-")
     if language in _DOT_GROUPS:
-        if re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+)?", text):
-            text = text.replace(".", "")
+        grouped = re.match(r"[0-9]{1,3}(?:\.[0-9]{3})+(?![0-9])", text)
+        if grouped:
+            text = grouped[0].replace(".", "") + text[grouped.end() :]
     elif language not in _SPACE_GROUPS:
         text = text.replace(",", "")
     text = text.replace(" ", "").replace("'", "")

@@ -47,6 +47,7 @@ _FUNCTION_WORDS = {
     "nel sono come più ma anche ha questo suo",
 }
 
+
 @cache
 def _languages_by_word() -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
@@ -101,16 +102,6 @@ class Runs:
                 return word.language
         nearest = left or right
         return nearest.language if nearest else self.main
-
-    def cut_between(self, first: int, second: int) -> int:
-        """Return where the text from `first` on stops being in its language, before `second`."""
-        language = self.language_at(second)
-        for word in self._words[bisect_left(self._starts, first) :]:
-            if word.start >= second:
-                break
-            if word.language == language:
-                return word.start
-        return second
 
     def _is_unspaced(self, offset: int) -> bool:
         return self._text[offset] >= "\u1100"

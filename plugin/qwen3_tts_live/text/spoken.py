@@ -12,9 +12,9 @@ from qwen3_tts_live.text.board import Board, OffsetMap
 from qwen3_tts_live.text.folding import fold
 from qwen3_tts_live.text.grammar import load_grammar
 from qwen3_tts_live.text.languages import AUTO
+from qwen3_tts_live.text.lexicon import Lexicon
 from qwen3_tts_live.text.plain import read_numbers
 from qwen3_tts_live.text.readers import reader_for
-from qwen3_tts_live.text.lexicon import Lexicon
 from qwen3_tts_live.text.rules import Rule, number_rules, symbol_rules, word_rules
 from qwen3_tts_live.text.runs import Runs, find_runs
 from qwen3_tts_live.text.settings import NormalizerSettings
@@ -67,7 +67,6 @@ class SpokenForms:
         if plain and plain[-1] in _MARKS and spoken[-1:] not in _MARKS:
             spoken += plain[-1]
         return Spoken(spoken, runs.main, offsets.then(folded))
-
 
     def _read(self, board: Board, runs: Runs) -> None:
         languages = sorted(runs.languages, key=lambda name: name != runs.main)

@@ -10,7 +10,7 @@ from functools import cache
 
 from qwen3_tts_live.text.tables import Noun, parse_noun, table
 
-__all__ = ["CURRENCY_BEFORE", "CURRENCY_CODES", "currency", "unit", "unit_fragment"]
+__all__ = ["CURRENCY_BEFORE", "currency", "currency_codes", "unit", "unit_fragment"]
 
 # Other ways to write the table's symbols.
 _ALIASES = {
@@ -138,19 +138,18 @@ CURRENCY_BEFORE = {
     "₫": "VND",
     "฿": "THB",
 }
-#: Codes before or after an amount.
-CURRENCY_CODES = {
-    code: code
-    for code in (
-        "USD EUR GBP CNY JPY KRW RUB BRL INR HKD TWD AUD CAD SGD CHF BTC VND THB".split()
-    )
-} | {"RMB": "CNY", "NTD": "TWD"}
+_OTHER_CODES = {"RMB": "CNY", "NTD": "TWD"}
+
+
+def currency_codes() -> list[str]:
+    """Return the codes that stand before or after an amount."""
+    return [*table("currencies", "English"), *_OTHER_CODES]
 
 
 @cache
 def _symbols(language: str) -> dict[str, Noun]:
     prefixes = table("prefixes", language)
-    symbols = {}
+    symbols: dict[str, Noun] = {}
     for symbol, cell in (table("units", language) | _MORE.get(language, {})).items():
         if not cell:
             continue
@@ -204,7 +203,7 @@ def unit_fragment(language: str) -> str:
 @cache
 def currency(symbol: str, language: str) -> tuple[Noun, Noun | None]:
     """Return a currency and its hundredth, if it has one."""
-    code = CURRENCY_BEFORE.get(symbol) or CURRENCY_CODES[symbol]
+    code = CURRENCY_BEFORE.get(symbol) or _OTHER_CODES.get(symbol, symbol)
     if symbol == "¥" and language == "Chinese":
         code = "CNY"
     major, _, minor = table("currencies", language)[code].partition("+")

@@ -23,7 +23,7 @@ _EXTENSIONS = (
     r"mp3|mp4|wav|flac|zip|tar|gz|exe|html?|css|cpp|hpp|java|go|rs|rb|php|toml|ini|cfg|conf|sh|log|"
     r"xml|sql|ipynb|onnx|bin|safetensors|gguf|pt|lock|env"
 )
-_HOST = rf"(?:[A-Za-z0-9][A-Za-z0-9-]*\.)+(?:{_TOP_DOMAINS})(?![A-Za-z0-9-])"
+_HOST = rf"(?:[A-Za-z0-9][A-Za-z0-9-]*\.)+(?:{_TOP_DOMAINS})(?![A-Za-z-])"
 _PATH = r"(?::[0-9]{2,5})?(?:[/?#][A-Za-z0-9_~%./?#&=+@:!$,;-]*)?"
 _END = r"(?<![.,;:!?])"
 _URL = re.compile(
@@ -32,7 +32,7 @@ _URL = re.compile(
 )
 _EMAIL = re.compile(rf"(?<![A-Za-z0-9._+-])[A-Za-z0-9][A-Za-z0-9._+-]*@{_HOST}", re.IGNORECASE)
 _FILE = re.compile(
-    rf"(?<![A-Za-z0-9.])(?:[./~]*[A-Za-z0-9_-]+/)*[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*\.(?:{_EXTENSIONS})(?![A-Za-z0-9_])"
+    rf"(?<![A-Za-z0-9.])(?:[./~]*[A-Za-z0-9_-]+/)*(?=[0-9]*[A-Za-z_])[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*\.(?:{_EXTENSIONS})(?![A-Za-z0-9_])"
 )
 _UNIX_PATH = re.compile(r"(?<![A-Za-z0-9.:<])~?(?:/[A-Za-z][A-Za-z0-9_.-]*){2,}/?(?![A-Za-z0-9])")
 _CALL = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z][A-Za-z0-9]*(?:[._][A-Za-z0-9]+)*\(\)")
@@ -47,7 +47,9 @@ _NAMES = {
     "@": "at",
 }
 # Read as words although they have few vowels or few letters.
-_WORDS = frozenset("com org net info app dev cloud tech online shop site log go env tar zip".split())
+_WORDS = re.compile(
+    r"com|org|net|info|app|dev|cloud|tech|online|shop|site|log|go|env|tar|zip", re.IGNORECASE
+)
 
 
 def _address(match: Match, reader: Reader) -> str:
@@ -80,7 +82,7 @@ def _letters(match: Match) -> str:
     """Spell what cannot be read as a word: "pdf", and country domains."""
     part, before, after = match[0], match.string[: match.start()], match.string[match.end() :]
     country = len(part) == 2 and before[-1:] == "." and (not after or after[0] in "./:?#")
-    if part.lower() in _WORDS or (re.search("[aeiouy]", part, re.IGNORECASE) and not country):
+    if _WORDS.fullmatch(part) or (re.search("[aeiouy]", part, re.IGNORECASE) and not country):
         return part
     return " ".join(part.upper()) if 1 < len(part) < 5 else part
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spoken_cases import Case, cases, heard
 
 from qwen3_tts_live.text.settings import GrammarName, NormalizerSettings
 from qwen3_tts_live.text.spoken import SpokenForms
+from spoken_cases import Case, cases, heard
 
 CASES = list(cases())
 NEWS = Path(__file__).parent / "data" / "zh_news_dev.jsonl"

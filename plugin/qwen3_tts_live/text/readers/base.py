@@ -27,7 +27,6 @@ class Reader:
 
     language = ""
     joiner = " "
-    months: tuple[str, ...] = ()
     #: How a local date is ordered where the year comes last or first: "dmy", "mdy" or "ymd".
     day_order = "dmy"
     #: Names of powers of ten, as nouns.
@@ -40,6 +39,11 @@ class Reader:
     def words(self) -> dict[str, str]:
         """How this language names symbols."""
         return table("words", self.language)
+
+    @cached_property
+    def months(self) -> list[str]:
+        """The names of the months, in the form that a date has."""
+        return self.words["months"].split()
 
     def word(self, key: str) -> str:
         """Return one word of the table in its first form."""
@@ -67,6 +71,11 @@ class Reader:
         """Say an ordinal in a gender and a case, where the language has cases."""
         del case
         return self.ordinal(digits, gender)
+
+    def inflected_cardinal(self, digits: str, case: str) -> str:
+        """Say a whole number in a case, where the language has cases."""
+        del case
+        return self.cardinal(digits)
 
     def digit(self, char: str) -> str:
         """Say one digit."""

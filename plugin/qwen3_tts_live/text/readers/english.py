@@ -10,11 +10,8 @@ from qwen3_tts_live.text.tables import Noun
 
 __all__ = ["EnglishReader"]
 
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-    "fifteen sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+_SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["_", "_", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _GROUPS = ("", " thousand", " million", " billion", " trillion")
 _IRREGULAR = {
     "one": "first",
@@ -32,10 +29,6 @@ class EnglishReader(Reader):
 
     language = "English"
     day_order = "mdy"
-    months = tuple(
-        "January February March April May June July August September October November "
-        "December".split()
-    )
     magnitudes: ClassVar = {3: "thousand", 6: "million", 9: "billion", 12: "trillion"}
 
     def cardinal(self, digits: str, gender: str = "") -> str:

@@ -10,14 +10,6 @@ from qwen3_tts_live.text.tables import Noun
 
 __all__ = ["FrenchReader"]
 
-# Words that are counted often and that no ending gives away.
-_FEMININE = frozenset(
-    "heure heures minute minutes seconde secondes fois personne personnes page pages semaine "
-    "semaines année années journée journées voiture voitures maison maisons pomme pommes table "
-    "tables chaise chaises ville villes chambre chambres place places tonne tonnes livre "
-    "photo photos équipe équipes étoile étoiles question questions réponse réponses femme femmes "
-    "fille filles entreprise entreprises pièce pièces ligne lignes".split()
-)
 _FEMININE_ENDINGS = ("tion", "tions", "sion", "sions", "té", "tés", "ette", "ettes", "ée", "ées")
 
 
@@ -26,10 +18,6 @@ class FrenchReader(EuropeanReader):
 
     language = "French"
     code = "fr"
-    months = tuple(
-        "janvier février mars avril mai juin juillet août septembre octobre novembre "
-        "décembre".split()
-    )
     magnitudes: ClassVar = {
         3: "mille/mille",
         6: "million/millions",
@@ -83,4 +71,5 @@ class FrenchReader(EuropeanReader):
     def gender_after(self, number: Numeral, after: str) -> str:
         """Know a few words and endings; only "un" changes."""
         word = next_word(after)
-        return "f" if word in _FEMININE or word.endswith(_FEMININE_ENDINGS) else ""
+        known = word in self.words["odd_gender"].split()
+        return "f" if known or word.endswith(_FEMININE_ENDINGS) else ""

@@ -19,7 +19,9 @@ _WEAK_N = re.compile(
     r"|\b\w+tag,? den|\. (?:bis|und|oder|/|-))\s*$",
     re.IGNORECASE,
 )
-_WEAK_E = re.compile(r"\b(?:der|die|das|dieser|diese|dieses|jede|jeder|jedes|eine)\s*$", re.IGNORECASE)
+_WEAK_E = re.compile(
+    r"\b(?:der|die|das|dieser|diese|dieses|jede|jeder|jedes|eine)\s*$", re.IGNORECASE
+)
 _FEMININE = ("e", "ung", "heit", "keit", "schaft", "ion", "tät", "ik", "ur")
 
 
@@ -28,10 +30,6 @@ class GermanReader(EuropeanReader):
 
     language = "German"
     code = "de"
-    months = tuple(
-        "Januar Februar März April Mai Juni Juli August September Oktober November "
-        "Dezember".split()
-    )
     magnitudes: ClassVar = {
         3: "tausend",
         6: "Million/Millionen@f",
@@ -51,7 +49,10 @@ class GermanReader(EuropeanReader):
 
     def year(self, digits: str) -> str:
         """Say "neunzehnhundertachtundneunzig"."""
-        if digits[:2] in {"11", "12", "13", "14", "15", "16", "17", "18", "19"} and len(digits) == 4:
+        if (
+            digits[:2] in {"11", "12", "13", "14", "15", "16", "17", "18", "19"}
+            and len(digits) == 4
+        ):
             tail = self.cardinal(digits[2:]) if digits[2:] != "00" else ""
             return f"{self.cardinal(digits[:2])}hundert{tail}"
         return self.cardinal(digits)
@@ -91,7 +92,7 @@ class GermanReader(EuropeanReader):
     def gender_after(self, number: Numeral, after: str) -> str:
         """Guess from the ending of the next word; only 1 changes."""
         word = next_word(after)
-        if not word or not number.is_one or word in {"und", "oder", "bis", "von", "mit", "in"}:
+        if not word or not number.is_one or word in self.words["uncounted"].split():
             return ""
         return "f" if word.endswith(_FEMININE) else "m"
 

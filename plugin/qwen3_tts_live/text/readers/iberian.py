@@ -10,16 +10,6 @@ from qwen3_tts_live.text.tables import Noun
 
 __all__ = ["PortugueseReader", "SpanishReader"]
 
-# What follows a number without being counted by it.
-_NO_NOUN = frozenset(
-    "con por para que del las los más mas mil com dos das uma una pero como sin mais até ou "
-    "millones millón milhões milhão".split()
-)
-# Masculine although they end in -a(s).
-_MASCULINE = frozenset(
-    "día días dia dias problema problemas sistema sistemas programa programas idioma idiomas "
-    "tema temas mapa mapas grama gramas miligramas quilogramas".split()
-)
 _FEMININE = ("as", "ades", "iones", "ções", "sões", "ices")
 _FEMININE_ONE = ("a", "dad", "dade", "ión", "ção", "são")
 
@@ -35,10 +25,11 @@ class _IberianReader(EuropeanReader):
 
     def gender_after(self, number: Numeral, after: str) -> str:
         word = next_word(after)
-        if not word or word in _NO_NOUN:
+        if not word or word in self.words["uncounted"].split():
             return ""
         endings = _FEMININE_ONE if number.is_one else _FEMININE
-        return "f" if word.endswith(endings) and word not in _MASCULINE else "m"
+        masculine = word in self.words["odd_gender"].split()
+        return "f" if word.endswith(endings) and not masculine else "m"
 
     def fraction(self, whole: str, top: str, bottom: str) -> str:
         part = {"2": "medio", "3": "tercio", "4": "cuarto"}.get(bottom) or self.ordinal(bottom)
@@ -52,10 +43,6 @@ class SpanishReader(_IberianReader):
 
     language = "Spanish"
     code = "es"
-    months = tuple(
-        "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre "
-        "diciembre".split()
-    )
     magnitudes: ClassVar = {
         3: "mil",
         6: "millón/millones",
@@ -95,10 +82,6 @@ class PortugueseReader(_IberianReader):
 
     language = "Portuguese"
     code = "pt_BR"
-    months = tuple(
-        "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro "
-        "dezembro".split()
-    )
     magnitudes: ClassVar = {
         3: "mil",
         6: "milhão/milhões",

@@ -17,10 +17,6 @@ class ItalianReader(EuropeanReader):
 
     language = "Italian"
     code = "it"
-    months = tuple(
-        "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre "
-        "dicembre".split()
-    )
     magnitudes: ClassVar = {
         3: "mille/mila",
         6: "milione/milioni",
@@ -70,6 +66,6 @@ class ItalianReader(EuropeanReader):
     def gender_after(self, number: Numeral, after: str) -> str:
         """Guess from the ending of the next word; only 1 changes."""
         word = next_word(after)
-        if not word or not number.is_one or word in {"per", "con", "che", "del", "alla"}:
+        if not word or not number.is_one or word in self.words["uncounted"].split():
             return ""
         return "f" if word.endswith(("a", "ione", "tà")) else "m"

@@ -85,7 +85,9 @@ class KoreanReader(Reader):
 
     def fraction(self, whole: str, top: str, bottom: str) -> str:
         """Say 삼분의 일."""
-        return self.join([self.whole(whole) if whole else "", self.whole(bottom) + "분의", self.whole(top)])
+        return self.join(
+            [self.whole(whole) if whole else "", self.whole(bottom) + "분의", self.whole(top)]
+        )
 
     def month(self, number: int) -> str:
         """Say a month; two of them have forms of their own."""

@@ -24,10 +24,6 @@ class RussianReader(EuropeanReader):
 
     language = "Russian"
     code = "ru"
-    months = tuple(
-        "января февраля марта апреля мая июня июля августа сентября октября ноября "
-        "декабря".split()
-    )
     magnitudes: ClassVar = {
         3: "тысяча/тысячи/тысяч@f",
         6: "миллион/миллиона/миллионов",
@@ -95,7 +91,11 @@ class RussianReader(EuropeanReader):
         spoken = self.months[month - 1]
         if date is not None:
             spoken = f"{self.month_day(date, before)} {spoken}"
-        return f"{spoken} {self.inflected_ordinal(str(year), 'm', 'g')} года" if year is not None else spoken
+        return (
+            f"{spoken} {self.inflected_ordinal(str(year), 'm', 'g')} года"
+            if year is not None
+            else spoken
+        )
 
     def minute(self, minute: int) -> str:
         """Say "ноль пять"."""
@@ -108,7 +108,10 @@ class RussianReader(EuropeanReader):
     def fraction(self, whole: str, top: str, bottom: str) -> str:
         """Say "одна треть", "три четверти"."""
         names = {"2": "вторая/вторых", "3": "треть/трети", "4": "четверть/четверти"}
-        part = names.get(bottom) or f"{self.ordinal(bottom, 'f')}/{self.inflected_ordinal(bottom, 'p', 'g')}"
+        part = (
+            names.get(bottom)
+            or f"{self.ordinal(bottom, 'f')}/{self.inflected_ordinal(bottom, 'p', 'g')}"
+        )
         form = part.split("/")[0 if top == "1" else -1]
         start = [self.cardinal(whole), "и"] if whole else []
         return self.join([*start, self.cardinal(top, "f"), form])

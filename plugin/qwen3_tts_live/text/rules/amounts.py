@@ -20,8 +20,8 @@ from qwen3_tts_live.text.rules.base import (
 )
 from qwen3_tts_live.text.units import (
     CURRENCY_BEFORE,
-    CURRENCY_CODES,
     currency,
+    currency_codes,
     unit,
     unit_fragment,
 )
@@ -29,29 +29,28 @@ from qwen3_tts_live.text.units import (
 __all__ = ["amount_rules"]
 
 _SIGN = r"(?P<sign>[-+±])?"
-_MAGNITUDES = {
-    **dict.fromkeys(("K", "k", "thousand", "tausend", "тыс.", "тыс", "mil"), 3),
-    **dict.fromkeys(
-        ("M", "m", "mn", "million", "millions", "Mio.", "Mio", "Million", "Millionen", "млн")
-        + ("milhões", "milhão", "millones", "millón", "milioni", "milione", "mln", "mi"),
-        6,
-    ),
-    **dict.fromkeys(
-        ("B", "b", "bn", "billion", "Mrd.", "Mrd", "Milliarde", "Milliarden", "milliard")
-        + ("milliards", "Md", "Mds", "Md.", "млрд", "bilhões", "bilhão", "bi", "miliardi", "miliardo", "mld"),
-        9,
-    ),
-    **dict.fromkeys(("T", "tn", "trillion"), 12),
+_POWERS = {
+    3: r"K|k|thousand|tausend|тыс\.?|mil",
+    6: r"M|m|mn|[Mm]illions?|Millionen|Mio\.?|mill[oó]n(?:es)?|milh(?:ões|ão)|milion[ei]|mln|mi|млн",
+    9: r"B|b|bn|billion|Mrd\.?|[Mm]illiards?|Milliarden?|Mds?\.?|млрд|bilh(?:ões|ão)|bi|"
+    r"miliard[io]|mld",
+    12: r"T|tn|trillion|Billion(?:en)?|трлн|trilh(?:ões|ão)",
 }
 _HAN_MAGNITUDE = r"[百千]?[万萬亿億만억]"
 
 
 def _magnitude() -> str:
-    names = "|".join(sorted(map(re.escape, _MAGNITUDES), key=len, reverse=True))
+    names = "|".join(_POWERS.values())
     return rf"(?: ?(?P<mag>(?:{names})(?![A-Za-zÀ-ÿа-я])|{_HAN_MAGNITUDE}))?"
 
 
-def _signed(match: Match, reader: Reader, number: Numeral, *, quantity: bool = True) -> tuple[str, Numeral] | None:
+def _power(magnitude: str) -> int:
+    return next((power for power, names in _POWERS.items() if re.fullmatch(names, magnitude)), 0)
+
+
+def _signed(
+    match: Match, reader: Reader, number: Numeral, *, quantity: bool = True
+) -> tuple[str, Numeral] | None:
     """Return the words of a sign, and the number with its minus; None if "-" is none here."""
     sign = match["sign"]
     if sign == "-":
@@ -76,8 +75,7 @@ def _money(match: Match, reader: Reader) -> str | None:
     if re.fullmatch(_HAN_MAGNITUDE, magnitude):
         spoken = reader.number(number) + magnitude + major.forms[0]
     else:
-        power = _MAGNITUDES[magnitude] if magnitude else 0
-        spoken = reader.money(number, power, major, minor)
+        spoken = reader.money(number, _power(magnitude), major, minor)
     if groups.get("first"):
         first = reader.number(parse_numeral(match["first"], reader.language))
         spoken = reader.between(first, spoken)
@@ -86,7 +84,7 @@ def _money(match: Match, reader: Reader) -> str | None:
 
 def _money_rules(language: str) -> tuple[Rule, ...]:
     symbols = "|".join(sorted(map(re.escape, CURRENCY_BEFORE), key=len, reverse=True))
-    codes = "|".join(CURRENCY_CODES)
+    codes = "|".join(currency_codes())
     first = rf"(?:(?P<first>NUM){DASH}(?:{symbols})?)?"
     before = rf"(?P<before>(?<![A-Za-z])(?:{symbols})|\b(?:{codes})) ?"
     return (
@@ -104,7 +102,8 @@ def _money_rules(language: str) -> tuple[Rule, ...]:
         Rule(
             rx(r"ALONE(?P<n>NUM) ?¢", language),
             lambda match, reader: reader.measure(
-                parse_numeral(match["n"], reader.language), currency("$", reader.language)[1]  # type: ignore[arg-type]
+                parse_numeral(match["n"], reader.language),
+                currency("$", reader.language)[1],  # type: ignore[arg-type]
             ),
             "¢",
         ),
@@ -154,7 +153,9 @@ def _measure(match: Match, reader: Reader) -> str | None:
         spoken = reader.between(first, spoken)
     if match["by"]:
         times = reader.word("×") if reader.language != "English" else "by"
-        spoken = reader.join([reader.number(parse_numeral(match["by"], reader.language)), times, spoken])
+        spoken = reader.join(
+            [reader.number(parse_numeral(match["by"], reader.language)), times, spoken]
+        )
     return spoken
 
 
@@ -168,7 +169,9 @@ def _two(match: Match, reader: Reader) -> str | None:
     if whole and SCORE_WORDS.search(clause):
         return reader.score(first, second)
     one, two = (parse_numeral(text, reader.language) for text in (first, second))
-    descending = float(f"{one.whole}.{one.fraction or 0}") >= float(f"{two.whole}.{two.fraction or 0}")
+    descending = float(f"{one.whole}.{one.fraction or 0}") >= float(
+        f"{two.whole}.{two.fraction or 0}"
+    )
     if whole and descending:
         if reader.language == "Japanese":
             return f"{reader.whole(first)}の{reader.whole(second)}"
@@ -187,8 +190,10 @@ def _fraction(match: Match, reader: Reader) -> str | None:
     if not bottom.strip("0") or len(bottom) > 4 or len(top) > 4:
         return None
     if re.fullmatch("(?:19|20)[0-9]{2}", top) and int(bottom) == (int(top) + 1) % 100:
-        return reader.between(reader.year(top), reader.digits(bottom)) if not reader.joiner else (
-            reader.join([reader.year(top), reader.cardinal(bottom)])
+        return (
+            reader.between(reader.year(top), reader.digits(bottom))
+            if not reader.joiner
+            else (reader.join([reader.year(top), reader.cardinal(bottom)]))
         )
     if SCORE_WORDS.search(clause_before(match)):
         return reader.score(top, bottom)
@@ -215,7 +220,10 @@ def amount_rules(language: str) -> tuple[Rule, ...]:
     rules = [
         *_money_rules(language),
         Rule(
-            rx(rf"ALONE(?P<a>NUM)(?P<both> ?[%‰])?(?:{DASH}|到|至| ?to )(?P<b>NUM) ?(?P<unit>[%‰])", language),
+            rx(
+                rf"ALONE(?P<a>NUM)(?P<both> ?[%‰])?(?:{DASH}|到|至| ?to )(?P<b>NUM) ?(?P<unit>[%‰])",
+                language,
+            ),
             _percent_range,
             "%‰",
         ),
@@ -236,29 +244,45 @@ def amount_rules(language: str) -> tuple[Rule, ...]:
             _measure,
         ),
         Rule(
-            rx(rf"(?<![0-9A-Za-z.,:/-])(?P<a>[0-9]{{1,3}}):(?P<b>[0-9]{{1,3}})(?![0-9:]|[.,][0-9])"),
+            rx(
+                r"(?<![0-9A-Za-z.,:/-])(?P<a>[0-9]{1,3}):(?P<b>[0-9]{1,3})(?![0-9:]|[.,][0-9])"
+            ),
             _ratio,
             ":",
         ),
         Rule(
-            rx(r"ALONE(?P<whole>[0-9]+ )?(?P<top>[0-9]+)/(?P<bottom>[0-9]+)(?![0-9/A-Za-z]|[.,][0-9])"),
+            rx(
+                r"ALONE(?P<whole>[0-9]+ )?(?P<top>[0-9]+)/(?P<bottom>[0-9]+)(?![0-9/A-Za-z]|[.,][0-9])"
+            ),
             _fraction,
             "/",
         ),
         Rule(
-            rx(rf"(?<![0-9A-Za-z.,:/-])(?P<a>NUM){dash}(?P<b>NUM)(?![0-9A-Za-z:/%]|[-–—~～.,][0-9]| ?=)", language),
+            rx(
+                rf"(?<![0-9A-Za-z.,:/-])(?P<a>NUM){dash}(?P<b>NUM)(?![0-9A-Za-z:/%]|[-–—~～.,][0-9]| ?=)",
+                language,
+            ),
             _two,
             "-–—~～〜",
         ),
         Rule(rx(r"(?<![0-9A-Za-zπ])(?<![0-9A-Za-zπ] )[~～≈](?= ?[0-9$€£¥])"), _about, "~～≈"),
         Rule(
-            rx(r"(?<=[日月年号號时時点點分度级級层層个個人元円号%월일년시분원])(?P<dash>[-–—~～〜])(?=第?[0-9])"),
+            rx(
+                r"(?<=[日月年号號时時点點分度级級层層个個人元円号%월일년시분원])(?P<dash>[-–—~～〜])(?=第?[0-9])"
+            ),
             lambda match, reader: reader.word("to"),
             "-–—~～〜",
         ),
     ]
     if reader_groups(language):
-        rules.append(Rule(rx(r"ALONE(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+\.[0-9]+)(?!\.?[0-9])"), _number))
+        rules.append(
+            Rule(
+                rx(
+                    r"ALONE(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+\.[0-9]+)(?!\.?[0-9])"
+                ),
+                _number,
+            )
+        )
     return tuple(rules)
 
 

@@ -67,7 +67,11 @@ def clock_of(match: Match, tag: str = "") -> tuple[Clock, str]:
     """Return the time of day and "am", "pm" or nothing."""
     groups = match.groupdict()
     minute, second, half = (groups.get(name + tag) for name in ("m", "s", "half"))
-    clock = (int(match[f"h{tag}"]), int(minute) if minute else None, int(second) if second else None)
+    clock = (
+        int(match[f"h{tag}"]),
+        int(minute) if minute else None,
+        int(second) if second else None,
+    )
     return clock, half.lower() + "m" if half else ""
 
 
@@ -131,5 +135,9 @@ def calendar_rules() -> tuple[Rule, ...]:
             "-/.",
         ),
         Rule(rx(rf"ALONE{_TIME}{HALF}?{DASH}{_second(_TIME + HALF)}?(?![0-9:])"), _time_range, ":"),
-        Rule(rx(rf"(?:ALONE|(?<=[0-9]T)){_TIME}(?:{HALF}| ?h(?:rs|oras)?(?![A-Za-z]))?(?![0-9:])"), _time, ":"),
+        Rule(
+            rx(rf"(?:ALONE|(?<=[0-9]T)){_TIME}(?:{HALF}| ?h(?:rs|oras)?(?![A-Za-z]))?(?![0-9:])"),
+            _time,
+            ":",
+        ),
     )

@@ -81,7 +81,10 @@ def chinese_rules() -> tuple[Rule, ...]:
             rx(rf"ALONE(?P<a>{YEAR}){DASH}(?P<b>[0-9]{{2}})(?=赛季|學年|学年|年度|财年|雪季)"),
             lambda match, _: _year_range(match, reader),
         ),
-        Rule(rx(r"ALONE(?P<say>[0-9]{2}/[0-9]{2})(?=赛季|雪季|财年)"), lambda match, _: reader.digits(match["say"].replace("/", ""))),
+        Rule(
+            rx(r"ALONE(?P<say>[0-9]{2}/[0-9]{2})(?=赛季|雪季|财年)"),
+            lambda match, _: reader.digits(match["say"].replace("/", "")),
+        ),
         Rule(
             rx(r"ALONE(?P<a>[0-9]{3,4})[—–-](?P<b>(?!0)[0-9]{3,4})(?=年[)）])"),
             lambda match, _: _year_range(match, reader),
@@ -94,7 +97,11 @@ def chinese_rules() -> tuple[Rule, ...]:
         Rule(rx(r"ALONE(?P<say>[0-9]0|0[0-9]|[5-9]5)(?=[后後](?![的来來续續期]))"), digits),
         Rule(rx(r"ALONE(?P<say>[1-9]0)(?=年代)"), lambda match, _: reader.cardinal(match["say"])),
         # Days.
-        Rule(rx(r"(?<![0-9.·])[0-9]{1,2}·[0-9]{1,2}(?![0-9.·])"), lambda match, _: _commemoration(match, reader), "·"),
+        Rule(
+            rx(r"(?<![0-9.·])[0-9]{1,2}·[0-9]{1,2}(?![0-9.·])"),
+            lambda match, _: _commemoration(match, reader),
+            "·",
+        ),
         Rule(
             rx(
                 r"(?:日期|截止|截至|时间|定于|生于)[^0-9\n，。]{0,4}"
@@ -105,10 +112,21 @@ def chinese_rules() -> tuple[Rule, ...]:
         ),
         *month_rules(),
         *hour_rules(),
-        Rule(rx(r"ALONE(?P<say>[0-9]{1,2})(?=[点點](?![0-9零一二三四五六七八九]))"), lambda match, _: reader.cardinal(match["say"], "m")),
+        Rule(
+            rx(r"ALONE(?P<say>[0-9]{1,2})(?=[点點](?![0-9零一二三四五六七八九]))"),
+            lambda match, _: reader.cardinal(match["say"], "m"),
+        ),
         # Telephones, rooms, trains, plates.
-        Rule(rx(r"(?<![0-9])(?P<say>(?:\+?86[- ]?)?1[3-9][0-9][- ]?[0-9]{4}[- ]?[0-9]{4})(?![0-9])"), phone),
-        Rule(rx(r"(?:打|拨|撥|报警|急救)[^0-9。！？\n]{0,6}[0-9]{3,12}(?:、[0-9]{3,12})*[或、和/](?P<say>[0-9]{3,12})(?![0-9%]|[个次人元块])"), phone),
+        Rule(
+            rx(r"(?<![0-9])(?P<say>(?:\+?86[- ]?)?1[3-9][0-9][- ]?[0-9]{4}[- ]?[0-9]{4})(?![0-9])"),
+            phone,
+        ),
+        Rule(
+            rx(
+                r"(?:打|拨|撥|报警|急救)[^0-9。！？\n]{0,6}[0-9]{3,12}(?:、[0-9]{3,12})*[或、和/](?P<say>[0-9]{3,12})(?![0-9%]|[个次人元块])"
+            ),
+            phone,
+        ),
         Rule(rx(rf"ALONE(?P<say>[0-9]{{3,5}})(?={_ROOM})"), phone),
         Rule(rx(r"(?<![A-Za-z])[GDCKTZSY](?P<say>[0-9]{3,4})(?=次|号?列车|高铁|动车)"), phone),
         Rule(
@@ -117,11 +135,22 @@ def chinese_rules() -> tuple[Rule, ...]:
         ),
         # Ordinals.
         Rule(rx(rf"第 ?(?P<say>(?P<a>[0-9]+)(?:{DASH}(?P<b>[0-9]+))?)(?![0-9.,])"), ordinal),
-        Rule(rx(r"\bNo\.? ?(?P<n>[0-9]+)(?![0-9.])"), lambda match, _: "第" + reader.whole(match["n"])),
+        Rule(
+            rx(r"\bNo\.? ?(?P<n>[0-9]+)(?![0-9.])"),
+            lambda match, _: "第" + reader.whole(match["n"]),
+        ),
         # "100元/人", "5 元每斤".
-        Rule(rx(r"[0-9][万亿千百]?[\u4e00-\u9fff]{0,2}(?P<say>/)(?=[\u4e00-\u9fff])"), lambda match, _: "每", "/"),
+        Rule(
+            rx(r"[0-9][万亿千百]?[\u4e00-\u9fff]{0,2}(?P<say>/)(?=[\u4e00-\u9fff])"),
+            lambda match, _: "每",
+            "/",
+        ),
         Rule(rx(r"#(?=号)"), lambda match, _: "井", "#"),
-        Rule(rx(r"ALONE(?P<m>[0-9]{1,2})['′](?P<s>[0-9]{1,2})[\"″]?"), lambda match, _: reader.duration((0, int(match["m"]), int(match["s"]))), "'′"),
+        Rule(
+            rx(r"ALONE(?P<m>[0-9]{1,2})['′](?P<s>[0-9]{1,2})[\"″]?"),
+            lambda match, _: reader.duration((0, int(match["m"]), int(match["s"]))),
+            "'′",
+        ),
         Rule(rx(r"(?<=[\"“「])(?P<say>[0-9]{3})(?=[\"”」])"), digits),
         Rule(rx(r"(?<=[0-9])\+(?=[个人名位次岁天年种款家条项])"), lambda match, _: "多", "+"),
         Rule(rx(r"24/7(?:小时)?"), lambda match, _: "七乘二十四小时", "/"),
@@ -146,5 +175,9 @@ def chinese_last_rules() -> tuple[Rule, ...]:
     return (
         Rule(rx(rf"ALONE2(?={TWO_COUNTS})"), lambda match, _: "两"),
         # A hyphen between a Han character and a number is a joint: 歼-20, 东风-41.
-        Rule(rx(r"(?<=[\u4e00-\u9fff])-(?=[0-9])"), lambda match, _: None if is_minus(match.string, match.start()) else "", "-"),
+        Rule(
+            rx(r"(?<=[\u4e00-\u9fff])-(?=[0-9])"),
+            lambda match, _: None if is_minus(match.string, match.start()) else "",
+            "-",
+        ),
     )

@@ -52,7 +52,8 @@ def month_rules() -> tuple[Rule, ...]:
     end = r"(?![0-9A-Za-z:%]|[.,][0-9])"
     return (
         Rule(
-            rx(rf"(?<![A-Za-z]){_MONTH} {day}(?:[-–](?P<last>[0-9]{{1,2}}))?(?:,? {year})?{end}"), _month_day
+            rx(rf"(?<![A-Za-z]){_MONTH} {day}(?:[-–](?P<last>[0-9]{{1,2}}))?(?:,? {year})?{end}"),
+            _month_day,
         ),
         Rule(rx(rf"ALONE{day}(?: of)? {_MONTH}(?:,? {year})?(?![A-Za-z])"), _month_day),
     )
@@ -86,19 +87,38 @@ def english_rules() -> tuple[Rule, ...]:
         Rule(rx(r"24/7"), lambda match, _: "twenty four seven", "/"),
         Rule(rx(r"ALONE9[-/]11(?![0-9])"), lambda match, _: "nine eleven", "-/"),
         Rule(rx(r"ALONE([12][0-9]{2}0)s\b"), lambda match, _: plural(reader.year(match[1]))),
-        Rule(rx(r"(?:['’]|(?<=[a-z] ))(?P<d>[2-9]0)s\b"), lambda match, _: plural(reader.cardinal(match["d"]))),
         Rule(
-            rx(rf"(?<![$€£¥+#])ALONE(?P<a>{YEAR}){DASH}(?P<b>{YEAR}|[0-9]{{2}}){YEAR_END}{_COUNTED}"),
+            rx(r"(?:['’]|(?<=[a-z] ))(?P<d>[2-9]0)s\b"),
+            lambda match, _: plural(reader.cardinal(match["d"])),
+        ),
+        Rule(
+            rx(
+                rf"(?<![$€£¥+#])ALONE(?P<a>{YEAR}){DASH}(?P<b>{YEAR}|[0-9]{{2}}){YEAR_END}{_COUNTED}"
+            ),
             year_range,
         ),
         Rule(
-            rx(rf"{_YEAR_WORDS}(?P<say>1[0-9]{{3}}|20[0-9]{{2}}){YEAR_END}(?! (?:people|users|dollars))"),
+            rx(
+                rf"{_YEAR_WORDS}(?P<say>1[0-9]{{3}}|20[0-9]{{2}}){YEAR_END}(?! (?:people|users|dollars))"
+            ),
             lambda match, _: reader.year(match["say"]),
         ),
-        Rule(rx(r"ALONE(?P<n>[0-9][0-9,]*)(?:st|nd|rd|th)\b"), lambda match, _: reader.ordinal(match["n"].replace(",", ""))),
-        Rule(rx(r"ALONE(?P<ft>[1-9])['’′](?P<in>1[01]|[0-9])?(?:\"|″|”|'')?(?![0-9A-Za-z])"), height, "'’′"),
+        Rule(
+            rx(r"ALONE(?P<n>[0-9][0-9,]*)(?:st|nd|rd|th)\b"),
+            lambda match, _: reader.ordinal(match["n"].replace(",", "")),
+        ),
+        Rule(
+            rx(r"ALONE(?P<ft>[1-9])['’′](?P<in>1[01]|[0-9])?(?:\"|″|”|'')?(?![0-9A-Za-z])"),
+            height,
+            "'’′",
+        ),
         Rule(rx(r"ALONE(?P<ft>[0-9]+) ?ft\.? (?P<in>[0-9]+) ?in\b\.?"), feet_inches),
-        Rule(rx(r"ALONE(?P<say>[0-9]+(?:\.[0-9]+)?)[- ](?=(?:foot|year|day|hour|minute|inch|mile|page|point|person|man|way|part|star|step|digit|month|week|dollar)\b)"), lambda match, _: reader.number(Numeral(*match["say"].partition(".")[::2])) + " "),
+        Rule(
+            rx(
+                r"ALONE(?P<say>[0-9]+(?:\.[0-9]+)?)[- ](?=(?:foot|year|day|hour|minute|inch|mile|page|point|person|man|way|part|star|step|digit|month|week|dollar)\b)"
+            ),
+            lambda match, _: reader.number(Numeral(*match["say"].partition(".")[::2])) + " ",
+        ),
         Rule(rx(r"\b(?:N|n)o\. ?(?=[0-9])"), lambda match, _: "number "),
         Rule(rx(r"#(?= ?[0-9])"), lambda match, _: "number ", "#"),
     )
@@ -121,6 +141,14 @@ def english_last_rules() -> tuple[Rule, ...]:
     """Return the rules for what nothing else has read: thousands that a grammar misreads."""
     reader = EnglishReader()
     return (
-        Rule(rx(r"ALONE(?P<n>[1-9][0-9]{3})(?![0-9A-Za-z]|[.,:/-][0-9])"), lambda match, _: reader.cardinal(match["n"])),
-        Rule(rx(r"ALONE(?P<n>[0-9]+(?:\.[0-9]+)?)(?P<mag>[MB])(?= [a-z])"), lambda match, _: reader.magnified(Numeral(*match["n"].partition(".")[::2]), 6 if match["mag"] == "M" else 9)),
+        Rule(
+            rx(r"ALONE(?P<n>[1-9][0-9]{3})(?![0-9A-Za-z]|[.,:/-][0-9])"),
+            lambda match, _: reader.cardinal(match["n"]),
+        ),
+        Rule(
+            rx(r"ALONE(?P<n>[0-9]+(?:\.[0-9]+)?)(?P<mag>[MB])(?= [a-z])"),
+            lambda match, _: reader.magnified(
+                Numeral(*match["n"].partition(".")[::2]), 6 if match["mag"] == "M" else 9
+            ),
+        ),
     )

@@ -82,10 +82,17 @@ def _german() -> tuple[Rule, ...]:
         return reader.date((None, month, day), match.string[: match.start()])
 
     return (
-        Rule(rx(rf"ALONE(?P<n>[0-9]{{1,2}})\.(?= (?:bis|und|oder) (?:zum )?[0-9]{{1,2}}\. ?(?:{months}))"), ordinal),
+        Rule(
+            rx(
+                rf"ALONE(?P<n>[0-9]{{1,2}})\.(?= (?:bis|und|oder) (?:zum )?[0-9]{{1,2}}\. ?(?:{months}))"
+            ),
+            ordinal,
+        ),
         day_of_month(reader, months, " ?", r"\."),
         Rule(
-            rx(r"ALONE(?P<n>[01]?[0-9]|2[0-4])(?: Uhr)? ?[-–] ?(?=[0-9]{1,2}(?:[.:][0-9]{2})? ?Uhr)"),
+            rx(
+                r"ALONE(?P<n>[01]?[0-9]|2[0-4])(?: Uhr)? ?[-–] ?(?=[0-9]{1,2}(?:[.:][0-9]{2})? ?Uhr)"
+            ),
             lambda match, _: f"{reader.cardinal(match['n'])} bis ",
         ),
         Rule(rx(rf"ALONE{_HOUR}[.:](?P<m>[0-5][0-9]) ?Uhr\b"), letter_time),
@@ -97,19 +104,25 @@ def _german() -> tuple[Rule, ...]:
             ),
             lambda match, _: reader.ordinal_after(match["n"], match.string[: match.start("say")]),
         ),
-        Rule(rx(r"ALONE(?P<n>[1-9]0|[12][0-9]{2}0)er\b"), lambda match, _: reader.year(match["n"]) + "er"),
+        Rule(
+            rx(r"ALONE(?P<n>[1-9]0|[12][0-9]{2}0)er\b"),
+            lambda match, _: reader.year(match["n"]) + "er",
+        ),
         Rule(rx(r"ALONE(?P<d>[0-9]{1,2})\.(?P<m>[0-9]{1,2})\.(?![0-9])"), day_and_month, "."),
         Rule(rx(r"(?<=[a-zäöüß])str\.(?= )"), lambda match, _: "straße", "."),
         magnitude_words(reader, {"Mio.": 6, "Mrd.": 9, "Mio": 6, "Mrd": 9, "Tsd.": 3}),
-        Rule(rx(rf"(?<![$€£¥+#-])ALONE(?P<n>1[1-9][0-9]{{2}}|20[0-9]{{2}}){YEAR_END}(?! ?[€$£]| [0-9])"), year),
+        Rule(
+            rx(
+                rf"(?<![$€£¥+#-])ALONE(?P<n>1[1-9][0-9]{{2}}|20[0-9]{{2}}){YEAR_END}(?! ?[€$£]| [0-9])"
+            ),
+            year,
+        ),
     )
 
 
 def _french() -> tuple[Rule, ...]:
     reader = FrenchReader()
-    months = (
-        "janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre"
-    )
+    months = "janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre"
     return (
         day_of_month(reader, months, " "),
         Rule(rx(rf"ALONE{_HOUR} ?[hH](?: ?(?P<m>[0-5][0-9]))?(?![0-9A-Za-z])"), letter_time),
@@ -164,7 +177,9 @@ def _italian() -> tuple[Rule, ...]:
     )
     return (
         day_of_month(reader, months, " ", "[°º]?"),
-        Rule(rx(rf"\b(?:ore|alle|dalle) (?P<say>{_HOUR}\.(?P<m>[0-5][0-9]))(?![0-9])"), letter_time),
+        Rule(
+            rx(rf"\b(?:ore|alle|dalle) (?P<say>{_HOUR}\.(?P<m>[0-5][0-9]))(?![0-9])"), letter_time
+        ),
         _ordinals(reader, r"[ºª°](?! ?[CF]\b)", "ª"),
         Rule(rx(r"['’](?=[2-9]0(?![0-9]))"), lambda match, _: "", "'’"),
         magnitude_words(reader, {"mln": 6, "mld": 9}),

@@ -30,7 +30,9 @@ def japanese_rules() -> tuple[Rule, ...]:
     reader = JapaneseReader()
     return (
         *hour_rules(),
-        Rule(rx(r"〒 ?(?P<say>[0-9]{3}-[0-9]{4})"), lambda match, _: reader.phone(match["say"]), "〒"),
+        Rule(
+            rx(r"〒 ?(?P<say>[0-9]{3}-[0-9]{4})"), lambda match, _: reader.phone(match["say"]), "〒"
+        ),
         Rule(rx(r"ALONE(?P<say>[0-9]+)(?=号室)"), lambda match, _: reader.digits(match["say"])),
     )
 
@@ -46,8 +48,13 @@ def korean_rules() -> tuple[Rule, ...]:
     return (
         Rule(rx(r"(?<![0-9A-Za-z)])-(?=[0-9.]+ ?도)"), lambda match, _: "영하 ", "-"),
         Rule(rx(r"ALONE0(?P<n>[1-9])(?=분)"), lambda match, _: reader.whole(match["n"])),
-        Rule(rx(r"ALONE(?P<n>[0-9]{1,2})(?=월)"), lambda match, _: reader.month(int(match["n"]))[:-1]),
-        Rule(rx(r"ALONE(?P<n>[0-9]{1,2})(?=시(?!간))"), lambda match, _: reader.hour(int(match["n"]))[:-1]),
+        Rule(
+            rx(r"ALONE(?P<n>[0-9]{1,2})(?=월)"), lambda match, _: reader.month(int(match["n"]))[:-1]
+        ),
+        Rule(
+            rx(r"ALONE(?P<n>[0-9]{1,2})(?=시(?!간))"),
+            lambda match, _: reader.hour(int(match["n"]))[:-1],
+        ),
         Rule(rx(rf"(?<![-~–〜.,])ALONE(?P<n>[1-9][0-9]?) ?(?=(?:{_NATIVE}))"), counted),
         Rule(rx(rf"(?<![-~–〜.,])ALONE(?P<n>[1-9][0-9]?) ?(?={_TIMES})"), counted),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from qwen3_tts_live.text.numerals import Numeral, rx
+from qwen3_tts_live.text.numerals import rx
 from qwen3_tts_live.text.readers import Reader
 from qwen3_tts_live.text.rules.base import Match, Rule, is_minus
 
@@ -15,7 +15,7 @@ _OPERAND = r"[0-9A-Za-z)\]²³πθαβ√]"
 
 
 def _operator(match: Match, reader: Reader) -> str:
-    sign = {"*": "×", "x": "×", "/": "÷", "<=": "≤", ">=": "≥", "!=": "≠", "==": "=", "·": "×"}
+    sign = {"*": "×", "x": "×", "/": "÷", "<=": "≤", ">=": "≥", "!=": "≠", "==": "="}
     written = match["op"]
     gap = reader.joiner
     return gap + reader.word(sign.get(written, written)) + gap
@@ -30,9 +30,12 @@ def _power(match: Match, reader: Reader) -> str:
     gap = reader.joiner
     if digits == "2" or digits == "3":
         word = reader.word("squared" if digits == "2" else "cubed")
-        return ("的" if match.string[match.start() - 1].isdigit() and not gap else "") * (
-            reader.language == "Chinese"
-        ) + gap + word
+        return (
+            ("的" if match.string[match.start() - 1].isdigit() and not gap else "")
+            * (reader.language == "Chinese")
+            + gap
+            + word
+        )
     if reader.language == "Chinese":
         return f"的{reader.whole(digits)}次方"
     if not gap or reader.language == "Korean":
@@ -46,29 +49,41 @@ def _negative(match: Match, reader: Reader) -> str | None:
     return reader.word("minus") + reader.joiner
 
 
+def _after(operand: str) -> str:
+    """Return the pattern of a place right after an operand, with or without a space."""
+    return rf"(?:(?<={operand})|(?<={operand} ))"
+
+
 @cache
 def math_rules(language: str) -> tuple[Rule, ...]:
     """Return the rules for operators between numbers and names, in any language."""
-    del language  # patterns are the same; the argument keeps the signature of the others
+    del language  # the patterns are the same; the argument keeps the signature of the others
+    digit = r"[0-9)²³]"
     return (
         Rule(rx(r"(?<=[0-9A-Za-z)\]])(?:\^\(?(?P<n>[0-9]+)\)?)"), _power, "^"),
         Rule(rx(r"(?<=[0-9A-Za-z)\]])(?P<n>[⁰¹²³⁴⁵⁶⁷⁸⁹]+)"), _power, "⁰¹²³⁴⁵⁶⁷⁸⁹"),
-        Rule(rx(r" ?(?P<op>[=<>!]=|[=≠≈≤≥×÷])(?!=) ?"), _operator, "=≠≈≤≥×÷"),
-        Rule(rx(rf"(?<={_OPERAND})(?: (?P<gap>) | ?)(?P<op>[<>]) ?(?=[-0-9A-Za-z$¥€])"), _operator, "<>"),
-        Rule(rx(r"(?<=[\u3400-\u9fff])(?P<op>[<>]) ?(?=[-0-9A-Za-z$¥€])"), _operator, "<>"),
-        Rule(rx(rf"(?<={_OPERAND}) ?(?P<op>\+) ?(?=[0-9A-Za-z(√])"), _operator, "+"),
-        Rule(rx(r"(?<=[0-9)]) ?(?P<op>\*) ?(?=[0-9(A-Za-z])"), _operator, "*"),
-        Rule(rx(r"(?<=[0-9)]) (?P<op>/) (?=[0-9(])"), _operator, "/"),
-        Rule(rx(r"(?<=[0-9])(?P<op>/)(?=[0-9]+ ?=)"), _operator, "/"),
-        Rule(rx(r"(?<=[0-9]) ?(?P<op>[xX]) ?(?=[0-9])"), _by, "xX"),
-        Rule(rx(r"(?<=[0-9)²³]) - (?=[0-9(])"), _minus, "-"),
-        Rule(rx(r"(?<=[0-9)²³])-(?=[0-9.]+ ?=)"), _minus, "-"),
-        Rule(rx(r"(?:(?P<op>√))"), _operator, "√"),
+        Rule(rx(r"(?P<op>[=<>!]=|[=≠≈≤≥×÷√])(?!=)"), _operator, "=≠≈≤≥×÷√"),
+        Rule(rx(rf"{_after(_OPERAND)}(?P<op>[<>])(?= ?[-0-9A-Za-z$¥€])"), _operator, "<>"),
+        Rule(rx(r"(?<=[\u3400-\u9fff])(?P<op>[<>])(?= ?[-0-9A-Za-z$¥€])"), _operator, "<>"),
+        Rule(rx(rf"{_after(_OPERAND)}(?P<op>\+)(?= ?[0-9A-Za-z(√])"), _operator, "+"),
+        Rule(rx(rf"{_after(digit)}(?P<op>\*)(?= ?[0-9(A-Za-z])"), _operator, "*"),
+        Rule(
+            rx(rf"(?<={digit} )(?P<op>/)(?= [0-9(])|(?<=[0-9])(?P<op2>/)(?=[0-9]+ ?=)"),
+            _divided,
+            "/",
+        ),
+        Rule(rx(rf"{_after('[0-9]')}[xX](?= ?[0-9])"), _by, "xX"),
+        Rule(rx(rf"(?<={digit} )-(?= [0-9(])|(?<={digit})-(?=[0-9.]+ ?=)"), _minus, "-"),
         Rule(rx(r"-(?=\.?[0-9])"), _negative, "-"),
         Rule(rx(r"(?P<op>[±+])(?=[0-9])"), _operator, "±+"),
         # Joints inside names, which a grammar would take for a minus: DDR5-6000.
         Rule(rx(r"(?<=[0-9A-Za-z])[-_/](?=[0-9])"), _space, "-_/"),
     )
+
+
+def _divided(match: Match, reader: Reader) -> str:
+    del match
+    return reader.joiner + reader.word("÷") + reader.joiner
 
 
 def _by(match: Match, reader: Reader) -> str:
@@ -93,29 +108,26 @@ def _space(match: Match, reader: Reader) -> str:
     return " "
 
 
-def _leftover_digit(match: Match, reader: Reader) -> str:
-    digits = "".join(str(Numeral(char).whole) for char in match[0].translate(_SUPERSCRIPTS))
-    return reader.whole(digits)
-
-
 @cache
 def symbol_rules(language: str) -> tuple[Rule, ...]:
     """Return the rules for symbols that no other rule has read."""
     del language
     return (
-        Rule(rx(r" ?[&%°∞→€£₽₩©§№±×÷=≠≈≤≥√] ?"), _word, "&%°∞→€£₽₩©§№±×÷=≠≈≤≥√"),
-        Rule(rx(r"[$¥](?=\w)|[@#](?=\w)"), _word, "$¥@#"),
-        Rule(rx(r"(?<=[0-9])\+"), _word, "+"),
-        # Joints inside names: GPT-4, snake_case, 京B·88.
-        Rule(rx(r"(?<=[A-Za-z])[-_](?=[0-9])|(?<=[0-9])[-_](?=[A-Za-z0-9])|(?<=\w)_+(?=\w)"), _space, "-_"),
-        Rule(rx(r"(?<=[\u3400-\u9fff])-(?=[0-9A-Z])|(?<=[0-9A-Za-z])-(?=[\u3400-\u9fff])"), _nothing, "-"),
-        Rule(rx(r"(?<=[^\W\d_])/(?=[^\W\d_])"), _slash, "/"),
-        Rule(rx(r"[_*|\\^~`]+"), _space, "_*|\\^~`"),
+        Rule(rx(r"[&%°∞→€£₽₩©§№±×÷=≠≈≤≥√@#$¥+]"), _word, "&%°∞→€£₽₩©§№±×÷=≠≈≤≥√@#$¥+"),
+        # Joints inside names: GPT-4, snake_case.
+        Rule(rx(r"(?<=[A-Za-z])-(?=[0-9])|(?<=[0-9])-(?=[A-Za-z0-9])"), _space, "-"),
+        Rule(
+            rx(r"(?<=[\u3400-\u9fff])-(?=[0-9A-Z])|(?<=[0-9A-Za-z])-(?=[\u3400-\u9fff])"),
+            _nothing,
+            "-",
+        ),
+        Rule(rx(r"/+"), _slash, "/"),
+        Rule(rx(r"[_*|\\^~`]"), _space, "_*|\\^~`"),
     )
 
 
 def _slash(match: Match, reader: Reader) -> str:
-    wide = match.string[match.start() - 1] >= "\u1100"
-    return "" if wide and match.string[match.start() - 1] in "和或及与と" else "、" if wide else " "
-
-
+    before = match.string[match.start() - 1 : match.start()]
+    if before < "\u1100":
+        return " "
+    return "" if before in "和或及与と" else "、"

@@ -19,8 +19,8 @@ _FOLLOWS = {
     "name": r"(?= ?[A-Z\u00c0-\u00deА-Я])",
     "number": r"(?= ?[0-9])",
     "word": r"(?= ?\S)",
-    "text": r"(?! ?[0-9])",
-    "street": r"(?=\s+[a-z(]|\s*[,;!?]|\s*$|\s+[NSEW]{1,2}\b)",
+    "text": r"(?! ?(?:[1-9]|[12][0-9]|3[01])(?![0-9]))",
+    "street": r"(?=\s+[a-z(0-9]|\s*[,;!?]|\s*$|\s+[NSEW]{1,2}\b)",
 }
 
 
@@ -37,7 +37,7 @@ def abbreviation_rules(language: str) -> tuple[Rule, ...]:
         street = r"(?<=[A-Za-z0-9] )" if follows == "street" else ""
         rules.append(
             Rule(
-                rx(rf"{street}(?<![{_LETTER}0-9.]){pattern}{end}{_FOLLOWS[follows]}"),
+                rx(rf"{street}(?<![{_LETTER}.]){pattern}{end}{_FOLLOWS[follows]}"),
                 _said(spoken),
                 written[-1] if written[-1] in ".°º" else "",
             )
@@ -163,7 +163,9 @@ def roman_rules(language: str) -> tuple[Rule, ...]:
             (rf"{_NAME} {_ROMAN}{_END}", _russian_king),
         ),
     }
-    return tuple(Rule(rx(pattern), _if_any(read), "IVX") for pattern, read in rules.get(language, ()))
+    return tuple(
+        Rule(rx(pattern), _if_any(read), "IVX") for pattern, read in rules.get(language, ())
+    )
 
 
 def _french_century(match: Match, reader: Reader) -> str:
