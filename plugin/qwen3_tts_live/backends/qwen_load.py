@@ -163,7 +163,7 @@ def _stage(what: str, abandoned: threading.Event) -> Iterator[None]:
     started = time.monotonic()
     try:
         yield
-    except (SpeechError, ModuleNotFoundError):
+    except (SpeechError, ImportError):
         raise
     except torch.OutOfMemoryError as error:
         raise BackendUnavailableError(

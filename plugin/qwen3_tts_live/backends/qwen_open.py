@@ -84,9 +84,9 @@ async def clone_voice(path_or_repo_id: str, name: str, options: QwenOptions) -> 
 def _with_torch(work: Callable[[ModuleType], _Result]) -> _Result:
     try:
         return work(importlib.import_module("qwen3_tts_live.backends.qwen_load"))
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise BackendUnavailableError(
-            f"Qwen3-TTS needs the package {error.name}: pip install 'qwen3-tts-live[qwen]'"
+            f"Qwen3-TTS cannot be loaded ({error}): pip install 'qwen3-tts-live[qwen]'"
         ) from error
 
 
