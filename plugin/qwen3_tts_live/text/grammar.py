@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Protocol
 
 from qwen3_tts_live.text.settings import GrammarName
@@ -22,7 +22,6 @@ __all__ = ["Grammar", "GrammarError", "NoGrammar", "load_grammar"]
 logger = logging.getLogger(__name__)
 
 _CODES = {"Chinese": "zh", "English": "en", "Japanese": "ja"}
-_LOCK = threading.Lock()
 _WORDS = re.compile(r"[A-Za-z]+")
 
 
@@ -55,54 +54,64 @@ class NoGrammar:
         raise GrammarError(f"no grammar for {language}")
 
 
-class _Wetext:
-    """WeTextProcessing's grammars, compiled, run by `wetext`."""
+class _Graphs:
+    """Normalizers of one kind: each is loaded when its language first needs it."""
 
     languages = frozenset(_CODES)
 
-    def __init__(self) -> None:
-        from wetext import Normalizer
-
-        self._normalizers = {
-            language: Normalizer(lang=code, operator="tn") for language, code in _CODES.items()
-        }
+    def __init__(self, load: Callable[[str], Callable[[str], str]]) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._normalize: dict[str, Callable[[str], str]] = {}
 
     def read(self, text: str, language: str) -> str:
-        return _checked(text, _call(self._normalizers[language].normalize, text))
+        """Read the numbers in a text, in any thread."""
+        normalize = self._normalize.get(language)
+        if normalize is None:
+            with self._lock:
+                normalize = self._normalize.get(language) or self._load(language)
+                self._normalize[language] = normalize
+        return _checked(text, _call(normalize, text))
 
 
-class _WeTextProcessing:
-    """The original, with graphs of its own in which no option deletes a word."""
+def _load_wetext(language: str) -> Callable[[str], str]:
+    from wetext import Normalizer
 
-    languages = frozenset(_CODES)
+    normalize: Callable[[str], str] = Normalizer(lang=_CODES[language], operator="tn").normalize
+    return normalize
 
-    def __init__(self, folder: Path) -> None:
-        from tn.chinese.normalizer import Normalizer as Chinese
+
+def _load_original(language: str, folder: Path) -> Callable[[str], str]:
+    """Load WeTextProcessing's graphs with no option that deletes a word.
+
+    The Chinese graphs that the package ships were built with every option on, and its cache does
+    not tell options apart: theirs drop 啊 and 儿 whatever is asked for. Ours are built once, in a
+    folder of their own. The English ones have no options.
+    """
+    if language == "English":
         from tn.english.normalizer import Normalizer as English
-        from tn.japanese.normalizer import Normalizer as Japanese
 
-        # The graphs that the package ships were built with every option on, and its cache does
-        # not tell options apart: theirs drop 啊 and 儿 whatever is asked for.
-        folder.mkdir(parents=True, exist_ok=True)
-        options = {"cache_dir": str(folder), "remove_interjections": False, "full_to_half": False}
-        self._normalizers = {
-            "Chinese": Chinese(remove_erhua=False, traditional_to_simple=False, **options),
-            "English": English(cache_dir=str(folder)),
-            "Japanese": Japanese(transliterate=False, **options),
-        }
+        return English().normalize  # type: ignore[no-any-return]
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {"remove_interjections": False, "full_to_half": False, "cache_dir": str(folder)}
+    if language == "Chinese":
+        from tn.chinese.normalizer import Normalizer as Chinese
 
-    def read(self, text: str, language: str) -> str:
-        return _checked(text, _call(self._normalizers[language].normalize, text))
+        chinese = Chinese(remove_erhua=False, traditional_to_simple=False, **options)
+        return chinese.normalize  # type: ignore[no-any-return]
+    from tn.japanese.normalizer import Normalizer as Japanese
+
+    return Japanese(transliterate=False, **options).normalize  # type: ignore[no-any-return]
 
 
-def _call(normalize: object, text: str) -> str:
-    # A backslash is put before straight quotes and backslashes; undone exactly.
+def _call(normalize: Callable[[str], str], text: str) -> str:
     try:
-        answer = normalize(text)  # type: ignore[operator]
+        answer = normalize(text)
     except Exception as error:
         # wetext raises bare AssertionErrors, pynini errors of its own, for text it does not know.
         raise GrammarError(type(error).__name__) from error
-    return re.sub(r'\\(["\\])', r"\1", str(answer))
+    # wetext puts a backslash before straight quotes and backslashes; undone exactly.
+    return re.sub(r'\\(["\\])', r"\1", answer)
 
 
 def _checked(text: str, answer: str) -> str:
@@ -116,22 +125,20 @@ def _checked(text: str, answer: str) -> str:
 
 
 @cache
-def _load(name: GrammarName, folder: Path) -> Grammar:
+def load_grammar(name: GrammarName, folder: Path | None = None) -> Grammar:
+    """Return a grammar, one for the whole process; its graphs are loaded on first use.
+
+    Args:
+        name: which one.
+        folder: where WeTextProcessing keeps the graphs it builds; in the user's cache if not given.
+    """
     package = {"wetext": "wetext", "wetextprocessing": "tn"}.get(name)
     if package is None:
         return NoGrammar()
     if find_spec(package) is None:
         logger.warning("the grammar %s is not installed; numbers are read plainly", name)
         return NoGrammar()
-    return _Wetext() if name == "wetext" else _WeTextProcessing(folder)
-
-
-def load_grammar(name: GrammarName, folder: Path | None = None) -> Grammar:
-    """Return a grammar, loaded once for the whole process.
-
-    Args:
-        name: which one.
-        folder: where WeTextProcessing keeps the graphs it builds; a folder of ours if not given.
-    """
-    with _LOCK:
-        return _load(name, folder or Path(gettempdir()) / "qwen3-tts-live-grammars")
+    if name == "wetext":
+        return _Graphs(_load_wetext)
+    place = folder or Path.home() / ".cache" / "qwen3-tts-live" / "wetextprocessing"
+    return _Graphs(partial(_load_original, folder=place))
