@@ -37,6 +37,10 @@ def recording(seconds: float = 1.0) -> tuple[np.ndarray, int]:
     return samples.astype(np.float32), 16_000
 
 
+def tone() -> tuple[np.ndarray, int]:
+    return np.sin(np.arange(24_000) * 0.06).astype(np.float32), 24_000
+
+
 def clone(**more: Any) -> QwenOptions:
     return QwenOptions(**{"ref_audio": recording(), "greedy": True, "slots": 2, **more})
 
@@ -100,7 +104,7 @@ async def test_a_clone_in_context_and_by_sound_and_stored_ones_are_different_voi
     tiny_base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = VoiceStore(tmp_path)
-    store.add(await clone_voice(str(tiny_base), "anna", clone(ref_audio=recording(2.0))))
+    store.add(await clone_voice(str(tiny_base), "anna", clone(ref_audio=tone())))
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
     heard = []
     for text in (None, "What I say."):
