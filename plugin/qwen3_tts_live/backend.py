@@ -22,7 +22,7 @@ __all__ = ["Backend", "BackendEvent", "Pcm", "Segment", "Word", "to_the_end"]
 class Segment:
     """A piece of text to synthesize in one go: a clause or a few sentences.
 
-    `language` is a canonical name and never `Auto`. `seed` fixes the random draws of a backend
+    `language` is a canonical name; sessions never ask for `Auto`. `seed` fixes the random draws of a backend
     that has any; `extra` holds settings that only one backend knows.
     """
 
