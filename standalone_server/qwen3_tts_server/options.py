@@ -59,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
         "--model-path",
         metavar="PATH_OR_REPO_ID",
         default=environ.get("MODEL_PATH"),
-        help="a Qwen3-TTS checkpoint: a folder or a Hugging Face repository (env MODEL_PATH)",
+        help="a Qwen3-TTS checkpoint: a folder or a Hugging Face repository (env MODEL_PATH; "
+        "REF_AUDIO_PATH is that of --ref-audio)",
     )
     # REF_AUDIO_PATH is the environment's name for --ref-audio.
     add_qwen_flags(parser, replace(default.qwen, ref_audio=environ.get("REF_AUDIO_PATH")))

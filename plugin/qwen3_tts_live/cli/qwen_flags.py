@@ -88,7 +88,7 @@ def add_qwen_flags(
     for name in names:
         how = dict(_FLAGS[name])
         default = getattr(defaults, name)
-        if default not in (None, False):
+        if default is not None and default is not False:
             how["help"] += " (default: %(default)s)"
         group.add_argument(f"--{name.replace('_', '-')}", default=default, **how)
 

@@ -31,7 +31,9 @@ class Voices:
         """Add the subcommands and their flags."""
         folder = argparse.ArgumentParser(add_help=False)
         folder.add_argument(
-            "--folder", type=Path, help="where they are (default: ~/.local/share/qwen3-tts-live)"
+            "--folder",
+            type=Path,
+            help="where they are (default: ~/.local/share/qwen3-tts-live/voices)",
         )
         commands = parser.add_subparsers(metavar="add | list | remove", required=True)
 
@@ -43,7 +45,7 @@ class Voices:
             required=True,
             help="a Base checkpoint of the size that will speak with it",
         )
-        add.add_argument("--replace", action="store_true", help="where the name is taken")
+        add.add_argument("--replace", action="store_true", help="also where the name is taken")
         add_qwen_flags(add, QwenOptions(), ("ref_audio", "ref_text", "device", "dtype"))
         add.set_defaults(action=_add)
 
