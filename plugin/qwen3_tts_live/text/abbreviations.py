@@ -19,16 +19,16 @@ __all__ = ["Abbreviations", "abbreviations_of"]
 _BEFORE = {
     "English": """Mr Mrs Ms Mx Messrs Dr Drs Prof Rev Fr Hon Gen Col Capt Cmdr Lt Maj Sgt Cpl
         Adm Gov Sen Rep Pres Supt Amb Mt Ft e.g i.e eg vs viz cf approx esp incl resp aka viz c.f""",
-    "German": """Hr Hrn Fr Fa Dr Prof Dipl Ing Mag St Frl z.b d.h u.a i.d.r bzw ca evtl ggf inkl exkl
+    "German": """Hr Hrn Fr Fa Dr Prof med phil jur rer nat Dipl Ing Mag St Frl z.b d.h u.a i.d.r bzw ca evtl ggf inkl exkl
         vgl insb sog z.t z.zt o.g d.i u.u zzgl abzgl gem lt geb i.a i.v m.e s.o s.u v.a zw bspw""",
     "French": """M MM Mme Mmes Mlle Mlles Me Dr Pr Mgr St Ste Sts cf p.ex c.-à-d càd env vs
         resp bd""",
     "Spanish": """Sr Sra Srta Sres Sras D Da Dña Dr Dra Dres Prof Profa Gral Cnel Lic Ing Arq p.ej
         pej aprox EE AA cf vs Sto Sta Mons Excmo Excma Ilmo Ilma""",
-    "Portuguese": """Sr Sra Srta Srs Sras D Da Dr Dra Drs Dras Prof Profa Eng Exmo Exma Ilmo Ilma
+    "Portuguese": """sr sra srta srs sras D Da dr dra drs dras prof profa séc Eng Exmo Exma Ilmo Ilma
         p.ex aprox cf vs Sto Sta Pe Gen Cel Cap""",
-    "Italian": """Sig Sigg Sigra Sigg.ra Sig.ra Sig.na Dott Dott.ssa Dr Prof Prof.ssa Avv Ing Arch
-        Geom Rag On Sen Mons p.es ad.es es cfr vs S Ss ca d.ssa""",
+    "Italian": """sig sigg sig.ra sigg.ra sig.na dott dott.ssa dr prof prof.ssa avv ing arch
+        geom rag On Sen Mons p.es ad.es es cfr vs S Ss ca d.ssa""",
     "Russian": """г-н г-жа гр проф акад доц тов ул пр просп пер пл наб бул б-р д корп стр оф кв обл
         р-н пос дер св т.е т.к т.н напр ср см рис табл гл п пп ст ч тел моб доб ок прим ред инж""",
 }
@@ -38,17 +38,17 @@ _BEFORE_NUMBER = {
         Aug Sep Sept Oct Nov Dec tel ext rm apt""",
     "German": """nr nrn abs art kap abb tab bd s §§ aufl jh tel Jan Feb Apr Aug Sept Okt Nov Dez
         mind max min std""",
-    "French": "n no nos vol chap fig p pp art éd tél janv févr juil sept oct nov déc",
+    "French": "n no nos vol chap fig p pp art al éd tél janv févr juil sept oct nov déc",
     "Spanish": "n no núm núms nº pág págs p pp vol cap fig art tel tfno ed s",
     "Portuguese": "n no nº núm pág págs p pp vol cap fig art tel ed s",
     "Italian": "n nn num pag pagg p pp vol cap fig art tel ed s",
-    "Russian": "№ стр с гл рис табл тел п ст ч т кн вып",
+    "Russian": """№ стр с гл рис табл тел п ст ч т кн вып янв фев февр апр июн июл авг сен сент
+        окт нояб дек""",
 }
 # Often the last word: the sentence ends if a capital, or a script without any, follows.
 _AFTER = {
     "English": """etc a.m p.m am pm LLC et.al al Mon Tue Tues Wed Thu Thur Thurs Fri Sat Sun est misc ibid""",
-    "German": "usw etc u.s.w uvm u.v.m u.ä o.ä v.chr n.chr mio mrd tsd hg",
-    "French": "etc av.j.-c apr.j.-c cie sté",
+    "French": "etc rdv av.j.-c apr.j.-c cie sté",
     "Spanish": "etc a.m p.m a.c d.c Ud Uds Vd Vds s.a s.l ee.uu UU aa.vv",
     "Portuguese": "etc a.m p.m a.c d.c ltda s.a",
     "Italian": "ecc a.c d.c s.p.a s.r.l spa srl",
@@ -58,7 +58,8 @@ _AFTER = {
 # Part of a name, with which a sentence may end: as after an initial, the next word decides.
 _IN_NAME = {
     "English": "Inc Ltd Co Corp Bros Jr Sr Esq St Sts Ave Blvd Rd Dept dept Univ Ph.D M.D B.A M.A",
-    "German": "Str str Co jr sen e.V",
+    # With a capital on every noun, a capital says nothing.
+    "German": "Str str Co jr sen e.V usw etc u.s.w uvm u.v.m u.ä o.ä v.chr n.chr mio mrd tsd hg",
     "French": "Cie St Ste av bd apr",
     "Spanish": "Cía Jr Avda",
     "Portuguese": "Cia Jr Av",

@@ -6,6 +6,7 @@ answers as soon as nothing that may follow can change its answer. Knows nothing 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -21,6 +22,8 @@ STOPS = _WIDE_STOPS + ".!?…‽⁇⁈⁉।"
 _WIDE_PAUSES = "，；：、､"
 MARKS = frozenset(STOPS + _WIDE_PAUSES + ",;:" + _DASHES + _LINES)
 _VOWELS = frozenset("aeiouyàáâãäåæèéêëìíîïòóôõöøùúûüýœаеёиоуыэюя")
+_ELISION = re.compile(r"^\w+['’](?=\w{3})")  # l'Avv., but not wasn't.
+_ROMAN = re.compile(r"[IVXLC]+")
 _MAX_WORD = 14  # longer than any word that begins sentences
 _QUESTION_OPENERS = "¿¡"
 _QUOTES_OF_SPEECH = frozenset('」』”’"')
@@ -190,23 +193,32 @@ def _judge_dot(mark: Mark, known: Abbreviations) -> Grade:
 
 def _judge_full_stop(mark: Mark, known: Abbreviations) -> Grade | None:
     """A stop with white space behind it."""
-    token = mark.token.replace("’", "'").rpartition("'")[2]  # l'Avv.
+    token = _ELISION.sub("", mark.token)
     chained, lower = mark.chain + token, mark.following.islower()
     if mark.chain and known.is_after(chained):  # "и т. д.", though "д." is a house
-        return _unless(mark, lower)
+        return _judge_after(mark)
     if mark.numbers_item or known.is_before(token) or known.is_before(chained):
         return Grade.NONE
     if token.isdigit():
         return _judge_number(mark, known)
     if len(token) > 1 and known.is_after(token):
-        return _unless(mark, lower)
-    if _is_initial(token) or known.is_in_name(token):
+        return _judge_after(mark)
+    ordinal = known.ordinals_have_stops and _ROMAN.fullmatch(token)  # Ludwig XIV.
+    if ordinal or _is_initial(token) or known.is_in_name(token):
         return _by_next_word(mark, known)
     if known.is_before_number(token):
         return _unless(mark, mark.following.isdigit(), lower)
     if mark.closer or _has_no_vowel(token):
         return _unless(mark, lower)
     return Grade.SENTENCE
+
+
+def _judge_after(mark: Mark) -> Grade | None:
+    """An abbreviation that often ends a sentence: "at 5 p.m. He", but "5 p.m. EST"."""
+    if not mark.following or (mark.following.isupper() and not mark.word_end):
+        return None
+    zone = len(mark.word) > 1 and mark.word.isupper()
+    return _unless(mark, mark.following.islower(), mark.following == "(", zone)
 
 
 def _judge_number(mark: Mark, known: Abbreviations) -> Grade | None:
