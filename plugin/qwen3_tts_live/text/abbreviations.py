@@ -47,7 +47,7 @@ _BEFORE_NUMBER = {
 }
 # Often the last word: the sentence ends if a capital, or a script without any, follows.
 _AFTER = {
-    "English": """etc a.m p.m am pm LLC et.al al Mon Tue Tues Wed Thu Thur Thurs Fri Sat Sun est misc ibid""",
+    "English": """etc a.m p.m am pm LLC et.al al Mon Tue Tues Wed Thu Thur Thurs Fri Sat Sun est misc ibid temp avg""",
     "French": "etc rdv av.j.-c apr.j.-c cie sté",
     "Spanish": "etc a.m p.m a.c d.c Ud Uds Vd Vds s.a s.l ee.uu UU aa.vv",
     "Portuguese": "etc a.m p.m a.c d.c ltda s.a",
@@ -59,11 +59,11 @@ _AFTER = {
 _IN_NAME = {
     "English": "Inc Ltd Co Corp Bros Jr Sr Esq St Sts Ave Blvd Rd Dept dept Univ Ph.D M.D B.A M.A",
     # With a capital on every noun, a capital says nothing.
-    "German": "Str str Co jr sen e.V usw etc u.s.w uvm u.v.m u.ä o.ä v.chr n.chr mio mrd tsd hg",
+    "German": "Str str Co jr sen e.V Mo Di Mi Do Sa So usw etc u.s.w uvm u.v.m u.ä o.ä v.chr n.chr mio mrd tsd hg",
     "French": "Cie St Ste av bd apr",
     "Spanish": "Cía Jr Avda",
     "Portuguese": "Cia Jr Av",
-    "Italian": "Jr",
+    "Italian": "Jr sec",
     "Russian": "им г",
 }
 # Words that begin a sentence and are seldom names: what follows "U.S." or "J." decides by them.

@@ -158,6 +158,8 @@ def _judge_line(mark: Mark) -> Grade | None:
 def _judge_wide_stop(mark: Mark) -> Grade:
     """`。` and its like; a sentence may go on behind a quote: 「はい。」と言った, “好。”他说."""
     follows, kana = mark.following, "\u3040" <= mark.following <= "\u309f"
+    if follows and follows in _PAUSES:  # “不行！”，他说
+        return Grade.NONE
     if mark.closer in _QUOTES_OF_SPEECH and follows and not mark.spaced and not mark.introduced:
         goes_on = kana or (mark.closer not in "」』" and follows.isalpha())
         return Grade.CLAUSE if goes_on else Grade.SENTENCE
@@ -242,7 +244,8 @@ def _by_next_word(mark: Mark, known: Abbreviations) -> Grade | None:
     if not mark.following or not mark.word_end:
         return None
     # "J. A. Smith": a starter with a stop of its own is an initial.
-    begins = known.is_starter(mark.word) and mark.word_end != "."
+    stem = mark.word.replace("’", "'").partition("'")[0]  # It's
+    begins = mark.word_end != "." and (known.is_starter(mark.word) or known.is_starter(stem))
     return Grade.SENTENCE if begins else Grade.NONE
 
 
