@@ -55,12 +55,13 @@ def load(path_or_repo_id: str, options: QwenOptions, abandoned: threading.Event)
         SpeechError: see `qwen_open.open_qwen`.
     """
     checkpoint, name = _checkpoint(path_or_repo_id, options, abandoned)
-    voices = VoiceRegistry(
-        checkpoint.model_type,
-        checkpoint.hidden_size,
-        _voices(checkpoint, options),
-        checkpoint.languages,
-    )
+    with _stage("gathering its voices", abandoned):
+        voices = VoiceRegistry(
+            checkpoint.model_type,
+            checkpoint.hidden_size,
+            _voices(checkpoint, options),
+            checkpoint.languages,
+        )
     with _stage(f"making room for {options.slots} at once", abandoned):
         runner = build_runner(
             checkpoint,
@@ -77,8 +78,10 @@ def clone(path_or_repo_id: str, name: str, options: QwenOptions) -> Voice:
     Raises:
         SpeechError: see `qwen_open.clone_voice`.
     """
-    checkpoint, _ = _checkpoint(path_or_repo_id, options, threading.Event())
-    return _clone(checkpoint, name, options)
+    never = threading.Event()  # its caller waits
+    checkpoint, _ = _checkpoint(path_or_repo_id, options, never)
+    with _stage("cloning the voice", never):
+        return _clone(checkpoint, name, options)
 
 
 def _checkpoint(
@@ -87,6 +90,8 @@ def _checkpoint(
     """Return the checkpoint and its name: the last part of its folder or repository."""
     device = _device(options.device)
     dtype = _dtype(options.dtype, device)
+    if options.quantize == "int8" and (device.type, dtype) != ("cpu", torch.float32):
+        raise InvalidRequestError("int8 runs on a cpu with float32 around it; use quantize=none")
     folder = checkpoint_folder(path_or_repo_id)
     local = Path(path_or_repo_id).expanduser()
     name = (local.resolve() if local.is_dir() else local).name
@@ -111,12 +116,10 @@ def _dtype(name: Literal["auto", "float32", "bfloat16"], device: torch.device) -
 
 
 def _quantize(checkpoint: Checkpoint, options: QwenOptions) -> Literal["none", "int8"]:
-    possible = checkpoint.device.type == "cpu" and checkpoint.dtype == torch.float32
-    if options.quantize == "int8" and not possible:
-        raise InvalidRequestError("int8 runs on a cpu with float32 around it; use quantize=none")
-    if options.quantize == "auto":
-        return "int8" if possible and checkpoint.hidden_size >= _REAL_HIDDEN_SIZE else "none"
-    return options.quantize
+    if options.quantize != "auto":
+        return options.quantize
+    possible = (checkpoint.device.type, checkpoint.dtype) == ("cpu", torch.float32)
+    return "int8" if possible and checkpoint.hidden_size >= _REAL_HIDDEN_SIZE else "none"
 
 
 # ---------------------------------------------------------------- voices
