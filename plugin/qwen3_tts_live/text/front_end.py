@@ -105,14 +105,15 @@ class TextFrontEnd:
         start, size = self._start, stop - self._start
         raw, self._raw, self._start = self._raw[:size], self._raw[size:], stop
         visible, ends = _visible(glyphs)
-        spoken, language, back = "", self._language_of(visible), None
-        if any(map(is_speakable, visible)):
-            spoken = visible
-            if self._settings.enabled:
-                said = self._forms.speak(visible)
-                spoken, language, back = said.text.strip(), said.language, said.source_offset
-                if indent := len(said.text) - len(said.text.lstrip()):
-                    back = partial(_indented, back, indent)
+        spoken = visible if any(map(is_speakable, visible)) else ""
+        language, back = self._language, None
+        if spoken and self._settings.enabled:
+            said = self._forms.speak(visible)
+            spoken, language, back = said.text.strip(), said.language, said.source_offset
+            if indent := len(said.text) - len(said.text.lstrip()):
+                back = partial(_indented, back, indent)
+        elif language == AUTO:
+            language = guess_language(visible)
         return TextSegment(
             raw=raw,
             start=start,
@@ -121,9 +122,6 @@ class TextFrontEnd:
             visible_ends=tuple(end - start for end in ends),
             source_offset=back,
         )
-
-    def _language_of(self, text: str) -> str:
-        return guess_language(text) if self._language == AUTO else self._language
 
 
 def speakable(text: str, language: str = AUTO, settings: NormalizerSettings | None = None) -> str:
