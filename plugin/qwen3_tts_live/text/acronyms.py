@@ -94,10 +94,15 @@ class Speller:
         )
         self._shouting = self._is_shouting(_WORD.findall(text))
 
-    def say(self, word: str) -> str | None:
-        """Return a word with its acronyms spelled, or None if it has none."""
+    def say(self, word: str, *, beside_digit: bool = False) -> str | None:
+        """Return a word with its acronyms spelled, or None if it has none.
+
+        `beside_digit`: a digit touches it, so two letters are no word: the SO of H2SO4.
+        """
         if self._style == "off":
             return None
+        if beside_digit and len(word) == 2 and word.isupper():
+            return self.letters(word)
         form = _lexicon().get(word)
         if form is not None and form.kind == "say":
             return form.spoken

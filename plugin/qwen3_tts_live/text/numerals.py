@@ -68,4 +68,6 @@ def parse_numeral(text: str, language: str) -> Numeral:
 def rx(pattern: str, language: str = "", flags: int = 0) -> re.Pattern[str]:
     """Compile a pattern in which NUM stands for a number and ALONE for "no digit before"."""
     pattern = pattern.replace("NUM", number_fragment(language))
-    return re.compile(pattern.replace("ALONE", r"(?<![0-9A-Za-z_])(?<![0-9][.,:/])"), flags)
+    return re.compile(
+        pattern.replace("ALONE", r"(?<![0-9A-Za-z_])(?<![0-9][.:/])(?<![0-9],(?![0-9]{4}))"), flags
+    )

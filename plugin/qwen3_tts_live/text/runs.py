@@ -28,7 +28,9 @@ _TOKEN = re.compile(
     r"|(?P<clause>[,，、;；:：!！?？。…()（）\[\]\"“”「」『』《》\n—]|\.(?=\s|$))"
 )
 # What belongs to a number beyond its digits, up to the character that it touches.
-_NUMBER = re.compile(r"[0-9.,:/%‰°+~～〜–—\-$€£¥₩₽]*(?:[A-Za-z°²³μ]{1,4}(?![A-Za-z]))?")
+_NUMBER = re.compile(
+    r"[-$€£¥₩₽+]*(?:[0-9.,:/~～〜–—-]*[0-9])?[%‰°+]*(?:[A-Za-z°²³μ]{1,4}(?![A-Za-z]))?"
+)
 
 # Words that show a Latin phrase to be running text; a name has none of them in small letters.
 _FUNCTION_WORDS = {
@@ -57,8 +59,8 @@ def _languages_by_word() -> dict[str, tuple[str, ...]]:
     return found
 
 
-_JOINED_BEFORE = re.compile(r"(?:[0-9]|[A-Za-z0-9:][./@_:])$")
-_JOINED_AFTER = re.compile(r"[0-9]|[./@_:]+[A-Za-z0-9]")
+_JOINED_BEFORE = re.compile(r"(?:[0-9²³=+<>*^]|[A-Za-z0-9:][./@_:])$")
+_JOINED_AFTER = re.compile(r"[0-9²³=+<>*^]|[./@_:]+[A-Za-z0-9]")
 
 
 class _Word(NamedTuple):

@@ -15,7 +15,7 @@ from qwen3_tts_live.text.languages import AUTO
 from qwen3_tts_live.text.lexicon import Lexicon
 from qwen3_tts_live.text.plain import read_numbers
 from qwen3_tts_live.text.readers import reader_for
-from qwen3_tts_live.text.rules import Rule, number_rules, symbol_rules, word_rules
+from qwen3_tts_live.text.rules import Rule, math_rules, number_rules, symbol_rules, word_rules
 from qwen3_tts_live.text.runs import Runs, find_runs
 from qwen3_tts_live.text.settings import NormalizerSettings
 from qwen3_tts_live.text.urls import address_rules
@@ -77,9 +77,11 @@ class SpokenForms:
         read_fixed_forms(board, runs, style)
         for language in languages:
             _apply(board, runs, language, word_rules(language))
-        if _DIGIT.search(board.text):
-            for language in languages:
-                _apply(board, runs, language, number_rules(language))
+        has_digits = bool(_DIGIT.search(board.text))
+        for language in languages:
+            rules = number_rules(language) if has_digits else math_rules(language)
+            _apply(board, runs, language, rules)
+        if has_digits:
             read_numbers(board, runs, load_grammar(self._settings.grammar))
         for language in languages:
             _apply(board, runs, language, symbol_rules(language))

@@ -114,7 +114,13 @@ _UNSAFE_IN = {
 }
 
 _MORE = {
-    "English": {"ft²": "square foot/square feet", "mi": "mile/miles", "gal": "gallon/gallons"},
+    "English": {
+        "ft²": "square foot/square feet",
+        "mi": "mile/miles",
+        "gal": "gallon/gallons",
+        "tbsp": "tablespoon/tablespoons",
+        "tsp": "teaspoon/teaspoons",
+    },
 }
 #: Symbols before an amount, longest first.
 CURRENCY_BEFORE = {

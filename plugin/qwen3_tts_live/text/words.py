@@ -46,6 +46,10 @@ def read_acronyms(board: Board, runs: Runs, style: AcronymStyle) -> None:
     board.apply(_INITIALS, initials)
     for start, end in list(board.open_spans()):
         for match in _WORD.finditer(board.text, start, end):
-            spoken = speller.say(match[0]) if not match[0].islower() else None
+            if match[0].islower():
+                continue
+            touching = board.text[match.start() - 1 : match.start()] + board.text[match.end() :][:1]
+            digit = any(char.isdigit() for char in touching)
+            spoken = speller.say(match[0], beside_digit=digit)
             if spoken is not None:
                 board.claim(match.start(), match.end(), spoken)

@@ -10,7 +10,28 @@ from qwen3_tts_live.text.tables import Noun
 
 __all__ = ["EnglishReader"]
 
-_SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_SMALL = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 _TENS = ["_", "_", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _GROUPS = ("", " thousand", " million", " billion", " trillion")
 _IRREGULAR = {
@@ -88,6 +109,8 @@ class EnglishReader(Reader):
 
     def fraction(self, whole: str, top: str, bottom: str) -> str:
         """Say "one and a half"."""
+        if not whole and int(bottom) >= 50 and int(top) > 1:
+            return f"{self.cardinal(top)} out of {self.cardinal(bottom)}"
         part = {"2": "half", "4": "quarter"}.get(bottom) or self.ordinal(bottom)
         if top.lstrip("0") != "1":
             part = "halves" if part == "half" else part + "s"

@@ -119,6 +119,8 @@ class RussianReader(EuropeanReader):
     def gender_after(self, number: Numeral, after: str) -> str:
         """Go by the ending of the next word: книга, яблоко; after 2 книги, яблока."""
         word = next_word(after)
+        if number.fraction:
+            return "f" if word.endswith(("ы", "и")) else ""
         last = int(number.whole[-2:])
         if not word or 10 < last < 20 or last % 10 not in (1, 2):
             return ""

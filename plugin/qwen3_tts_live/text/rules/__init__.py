@@ -16,7 +16,7 @@ from qwen3_tts_live.text.rules.math import math_rules, symbol_rules
 from qwen3_tts_live.text.rules.russian import russian_rules
 from qwen3_tts_live.text.rules.words import abbreviation_rules, roman_rules
 
-__all__ = ["Rule", "number_rules", "symbol_rules", "word_rules"]
+__all__ = ["Rule", "math_rules", "number_rules", "symbol_rules", "word_rules"]
 
 _LOCAL = {
     "Chinese": chinese_rules,

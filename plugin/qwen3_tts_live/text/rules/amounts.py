@@ -12,6 +12,7 @@ from qwen3_tts_live.text.numerals import Numeral, parse_numeral, rx
 from qwen3_tts_live.text.readers import Reader
 from qwen3_tts_live.text.rules.base import (
     DASH,
+    RATIO_WORDS,
     SCORE_WORDS,
     Match,
     Rule,
@@ -144,6 +145,8 @@ def _temperature(match: Match, reader: Reader) -> str | None:
 
 def _measure(match: Match, reader: Reader) -> str | None:
     noun = unit(match["unit"], reader.language)
+    if match["unit"] == "s" and re.fullmatch("(?:19|20)[0-9]0", match["n"]):
+        return None  # a decade
     signed = _signed(match, reader, parse_numeral(match["n"], reader.language))
     if noun is None or signed is None:
         return None
@@ -151,6 +154,8 @@ def _measure(match: Match, reader: Reader) -> str | None:
     if match["first"]:
         first = reader.number(parse_numeral(match["first"], reader.language))
         spoken = reader.between(first, spoken)
+    if match["over"]:  # a blood pressure
+        spoken = reader.whole(match["over"]) + _over(reader, same=False) + spoken
     if match["by"]:
         times = reader.word("×") if reader.language != "English" else "by"
         spoken = reader.join(
@@ -185,6 +190,11 @@ def _ratio(match: Match, reader: Reader) -> str:
     return reader.score(match["a"], match["b"])
 
 
+def _ratios(match: Match, reader: Reader) -> str:
+    numbers = [reader.whole(number) for number in match[0].split(":")]
+    return f"{reader.joiner}{reader.word('versus')}{reader.joiner}".join(numbers)
+
+
 def _fraction(match: Match, reader: Reader) -> str | None:
     top, bottom = match["top"], match["bottom"]
     if not bottom.strip("0") or len(bottom) > 4 or len(top) > 4:
@@ -195,14 +205,16 @@ def _fraction(match: Match, reader: Reader) -> str | None:
             if not reader.joiner
             else (reader.join([reader.year(top), reader.cardinal(bottom)]))
         )
-    if SCORE_WORDS.search(clause_before(match)):
+    if int(top) >= int(bottom) and match.string[match.end() :].lstrip().startswith("="):
+        return None  # a division
+    if RATIO_WORDS.search(clause_before(match)):
         return reader.score(top, bottom)
     if int(top) >= int(bottom):  # no share: 50/50, odds of 5/1, a blood pressure of 120/80
-        return reader.whole(top) + _over(reader, top == bottom) + reader.whole(bottom)
+        return reader.whole(top) + _over(reader, same=top == bottom) + reader.whole(bottom)
     return reader.fraction((match["whole"] or "").strip(), top, bottom)
 
 
-def _over(reader: Reader, same: bool) -> str:
+def _over(reader: Reader, *, same: bool) -> str:
     if reader.language == "English":
         return " " if same else " over "
     return ", " if reader.joiner else "，"
@@ -238,15 +250,14 @@ def amount_rules(language: str) -> tuple[Rule, ...]:
         ),
         Rule(
             rx(
-                rf"(?:ALONE(?P<by>NUM) ?[x×*] ?)?(?:ALONE(?P<first>NUM){DASH})?{_SIGN}ALONE(?P<n>NUM)[ -]?(?P<unit>{symbol})",
+                rf"(?:ALONE(?P<by>NUM) ?[x×*] ?)?(?:ALONE(?P<over>[0-9]+)(?P<slash>/)(?=[0-9]+ ?mmHg))?(?:ALONE(?P<first>NUM){DASH})?{_SIGN}(?(slash)|ALONE)(?P<n>NUM)[ -]?(?P<unit>{symbol})",
                 language,
             ),
             _measure,
         ),
+        Rule(rx(r"(?<![0-9A-Za-z.,:/-])[0-9]+(?::[0-9]+){2,}(?![0-9:])"), _ratios, ":"),
         Rule(
-            rx(
-                r"(?<![0-9A-Za-z.,:/-])(?P<a>[0-9]{1,3}):(?P<b>[0-9]{1,3})(?![0-9:]|[.,][0-9])"
-            ),
+            rx(r"(?<![0-9A-Za-z.,:/-])(?P<a>[0-9]{1,3}):(?P<b>[0-9]{1,3})(?![0-9:]|[.,][0-9])"),
             _ratio,
             ":",
         ),
@@ -265,7 +276,8 @@ def amount_rules(language: str) -> tuple[Rule, ...]:
             _two,
             "-–—~～〜",
         ),
-        Rule(rx(r"(?<![0-9A-Za-zπ])(?<![0-9A-Za-zπ] )[~～≈](?= ?[0-9$€£¥])"), _about, "~～≈"),
+        Rule(rx(r"(?<![0-9])[~～](?= ?[0-9$€£¥])"), _about, "~～"),
+        Rule(rx(r"(?<![0-9A-Za-zπ])(?<![0-9A-Za-zπ] )≈(?= ?[0-9$€£¥])"), _about, "≈"),
         Rule(
             rx(
                 r"(?<=[日月年号號时時点點分度级級层層个個人元円号%월일년시분원])(?P<dash>[-–—~～〜])(?=第?[0-9])"

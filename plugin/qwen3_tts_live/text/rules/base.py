@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from qwen3_tts_live.text.readers import Reader
 
-__all__ = ["DASH", "SCORE_WORDS", "Match", "Rule", "clause_before", "is_minus"]
+__all__ = ["DASH", "RATIO_WORDS", "SCORE_WORDS", "Match", "Rule", "clause_before", "is_minus"]
 
 Match = re.Match[str]
 
@@ -26,6 +26,7 @@ SCORE_WORDS = re.compile(
     r"vinto|vinc\w+|perso|battuto|risultato)\b|счёт\w*|выигра\w*|проигра\w*|побед\w*",
     re.IGNORECASE,
 )
+RATIO_WORDS = re.compile(r"比例|比率|画幅|配比|\b(?:ratio|format|aspect)\b", re.IGNORECASE)
 # After these a hyphen before a digit is a minus, in Chinese and Japanese text without spaces.
 _MINUS_AFTER = re.compile(
     r"(?:[为為是于於到至约約达達降跌温溫比高低得返回回率差值零減は=＝≈<>≤≥(（\[:：]|等于|大于|小于)$"

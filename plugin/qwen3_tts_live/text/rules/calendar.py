@@ -19,7 +19,7 @@ __all__ = ["HALF", "YEAR", "YEAR_END", "calendar_rules", "hour_rules", "is_day",
 YEAR = r"(?:19|20)[0-9]{2}"
 YEAR_END = r"(?![0-9A-Za-z%‰°℃]|[.,:/][0-9]|[-–~—～〜][0-9]| ?[%°])"
 #: "a.m." and "p.m."
-HALF = r"(?: ?(?P<half>[apAP])(?:\.[mM]\.|[mM]\b))"
+HALF = r"(?: ?(?P<half>[apAP])(?:\.[mM]\.|[mM](?![A-Za-z])))"
 
 _HOUR = r"(?:[01]?[0-9]|2[0-4])"
 _TIME = rf"(?P<h>{_HOUR}):(?P<m>[0-5][0-9])(?::(?P<s>[0-5][0-9]))?"

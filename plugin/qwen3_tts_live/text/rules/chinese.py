@@ -5,13 +5,16 @@ Knows nothing that other languages write the same way.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from qwen3_tts_live.text.numerals import rx
 from qwen3_tts_live.text.readers.chinese import ChineseReader
+from qwen3_tts_live.text.readers.english import EnglishReader
 from qwen3_tts_live.text.rules.base import DASH, Match, Rule, is_minus
 from qwen3_tts_live.text.rules.calendar import YEAR, YEAR_END, hour_rules, is_day
 from qwen3_tts_live.text.rules.english import month_rules
+from qwen3_tts_live.text.units import unit, unit_fragment
 
 __all__ = ["chinese_last_rules", "chinese_rules", "chinese_year_rules"]
 
@@ -27,6 +30,7 @@ TWO_COUNTS = (
 )
 # Before a price or an estimate.
 _AMOUNT_BEFORE = r"(?<![价價售卖賣花付约約共近超达達满滿逾足第¥$€£+\-/#])"
+_STATUS = re.compile(r"状态码|错误码|HTTP")
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 _ROOM = r"号?(?:房间|房|室|宿舍|教室|包厢|包间|会议室|病房)"
 
@@ -39,7 +43,7 @@ def _year_range(match: Match, reader: ChineseReader) -> str | None:
 
 
 def _commemoration(match: Match, reader: ChineseReader) -> str:
-    first, second = match[0].split("·")
+    first, second = re.split(r"[·.]", match[0])
     if first == second and len(first) == 2:
         return "双" + reader.cardinal(first)
     return reader.digits(first + second)
@@ -58,13 +62,19 @@ def _plate(match: Match, reader: ChineseReader) -> str:
 @cache
 def chinese_rules() -> tuple[Rule, ...]:
     """Return the rules of Chinese, in order."""
-    reader = ChineseReader()
+    reader, english = ChineseReader(), EnglishReader()
 
     def digits(match: Match, _: object) -> str:
         return reader.digits(match["say"])
 
     def phone(match: Match, _: object) -> str:
         return reader.phone(match["say"])
+
+    def part(match: Match, _: object) -> str:
+        return f"{reader.whole(match['a'])}杠{reader.whole(match['b'])}"
+
+    def status(match: Match, _: object) -> str | None:
+        return reader.digits(match["say"]) if _STATUS.search(match.string) else None
 
     def ordinal(match: Match, _: object) -> str:
         first, last = match["a"], match["b"]
@@ -98,9 +108,11 @@ def chinese_rules() -> tuple[Rule, ...]:
         Rule(rx(r"ALONE(?P<say>[1-9]0)(?=年代)"), lambda match, _: reader.cardinal(match["say"])),
         # Days.
         Rule(
-            rx(r"(?<![0-9.·])[0-9]{1,2}·[0-9]{1,2}(?![0-9.·])"),
+            rx(
+                r"(?<![0-9.·])[0-9]{1,2}(?:·[0-9]{1,2}|\.[0-9]{1,2}(?=购物|大促|狂欢|晚会|事件|地震))(?![0-9.·])"
+            ),
             lambda match, _: _commemoration(match, reader),
-            "·",
+            "·.",
         ),
         Rule(
             rx(
@@ -139,13 +151,45 @@ def chinese_rules() -> tuple[Rule, ...]:
             rx(r"\bNo\.? ?(?P<n>[0-9]+)(?![0-9.])"),
             lambda match, _: "第" + reader.whole(match["n"]),
         ),
-        # "100元/人", "5 元每斤".
+        Rule(rx(r"#(?P<n>[0-9]+)"), lambda match, _: reader.name_number(match["n"]) + "号", "#"),
+        # Digits that are a name: "图1-1", "1米75", "404错误", "8080端口", "985高校".
+        Rule(rx(r"[图表例题式](?P<say>(?P<a>[0-9]+)-(?P<b>[0-9]+))(?![0-9-])"), part, "-"),
         Rule(
-            rx(r"[0-9][万亿千百]?[\u4e00-\u9fff]{0,2}(?P<say>/)(?=[\u4e00-\u9fff])"),
+            rx(r"[0-9][米块](?P<say>[0-9]{1,2})(?![0-9]|[.,][0-9]|[米厘公分元块个])"),
+            digits,
+            "米块",
+        ),
+        Rule(rx(r"ALONE(?P<say>[1-5][0-9]{2})(?=表示|代表|错误|是|[、,，和或]|$)"), status, "码HS"),
+        Rule(rx(r"ALONE(?P<say>[0-9]{2,5})(?=端口)"), digits, "端"),
+        Rule(
+            rx(
+                r"ALONE(?P<say>985|211|996|618|315)(?=高校|院校|大学|工程|工作制|大促|晚会|[、/和]|$)"
+            ),
+            digits,
+        ),
+        # English that Chinese text keeps: "1st", "1990s".
+        Rule(
+            rx(r"ALONE(?P<n>[0-9]{1,4})(?:st|nd|rd|th)(?![A-Za-z])"),
+            lambda match, _: english.ordinal(match["n"]),
+        ),
+        Rule(
+            rx(r"ALONE(?P<n>[12][0-9]{2}0)s(?![A-Za-z])"),
+            lambda match, _: reader.digits(match["n"]) + "年代",
+            "s",
+        ),
+        # "100元/人", "5 元每斤", "5万元/m²".
+        Rule(
+            rx(rf"[元块](?P<say>/(?P<unit>{unit_fragment('Chinese')}))"),
+            lambda match, _: (noun := unit(match["unit"], "Chinese")) and "每" + noun.forms[0],
+            "/",
+        ),
+        Rule(
+            rx(
+                r"[0-9][万亿千百]?[\u4e00-\u9fff]{0,2}(?P<say>/)(?=[人斤天月年次分秒小平件个台户位亩吨克升米度字张份瓶盒箱套杯碗只条辆晚夜周季])"
+            ),
             lambda match, _: "每",
             "/",
         ),
-        Rule(rx(r"#(?=号)"), lambda match, _: "井", "#"),
         Rule(
             rx(r"ALONE(?P<m>[0-9]{1,2})['′](?P<s>[0-9]{1,2})[\"″]?"),
             lambda match, _: reader.duration((0, int(match["m"]), int(match["s"]))),

@@ -19,15 +19,15 @@ _CJK = frozenset({"Chinese", "Japanese", "Korean"})
 _PHONE_WORDS = (
     r"电话|電話|手机|热线|拨打|致电|座机|客服|传真|联系方式|短信|火警|匪警|急救|号码|拨|打|"
     r"でんわ|전화|연락처|번호|신고|"
-    r"\b(?:phone|telephone|tel|call|dial|text|fax|hotline|mobile|whatsapp|telefon|rufnummer|anruf|"
-    r"téléphone|appelez|teléfono|llame|llamar|llama|telefone|ligue|telefono|chiama\w*)\b|"
+    r"(?<![A-Za-z])(?:phone|telephone|tel|call|dial|text|fax|hotline|mobile|whatsapp|telefon|rufnummer|anruf|"
+    r"téléphone|appelez|teléfono|llame|llamar|llama|telefone|ligue|telefono|chiama\w*)(?![A-Za-z])|"
     r"телефон\w*|звон\w*|тел\."
 )
 _ID_WORDS = (
     r"验证码|密码|编号|单号|订单|卡号|账号|帐号|尾号|学号|工号|邮编|代码|代号|证号|股票|序列号|编码|"
     r"流水号|房号|车牌|车次|群号?|QQ|認証コード|暗証番号|コード|郵便番号|인증번호|비밀번호|우편번호|"
-    r"\b(?:code|pin|passcode|password|otp|zip|id|order|ticket|account|card|serial|tracking|"
-    r"invoice|reference|ending in|Code|PLZ|Bestellnummer|codice|código|mot de passe)\b|"
+    r"(?<![A-Za-z])(?:code|pin|passcode|password|otp|zip|id|order|ticket|account|card|serial|tracking|"
+    r"invoice|reference|ending in|Code|PLZ|Bestellnummer|codice|código|mot de passe)(?![A-Za-z])|"
     r"код\w*|пароль|индекс"
 )
 _PORT_WORDS = r"端口|会议室|会議室|房间|教室|包厢|ルーム|部屋|分机|内线|转|port|ext\.?|extension|Port|porta|puerto|порт"
@@ -93,6 +93,17 @@ def _zip(match: Match, reader: Reader) -> str:
     return reader.digits(match["say"])
 
 
+# Telephone numbers that only one country writes so.
+_LOCAL = {
+    "Korean": (r"ALONE(?:11[29]|911)(?= ?(?:에|로|번에))", _phone),
+    "French": (r"ALONE0[1-9](?: [0-9]{2}){4}(?![0-9])", _pairs),
+    "Spanish": (r"ALONE[6789][0-9]{2} [0-9]{3} (?!000)[0-9]{3}(?! ?[0-9])", _phone),
+    "Italian": (r"ALONE3[0-9]{2}[ -]?[0-9]{6,7}(?![0-9])", _phone),
+    "Portuguese": (r"\(?\b[0-9]{2}\)? 9?[0-9]{4}-[0-9]{4}(?![0-9])", _phone),
+    "Russian": (r"ALONE8 ?\(?[0-9]{3}\)? ?[0-9]{3}[- ][0-9]{2}[- ][0-9]{2}(?![0-9])", _phone),
+}
+
+
 @cache
 def code_rules(language: str) -> tuple[Rule, ...]:
     """Return the rules for what is read digit by digit or part by part."""
@@ -135,7 +146,7 @@ def code_rules(language: str) -> tuple[Rule, ...]:
         ),
         Rule(
             rx(
-                rf"(?:{_ID_WORDS})(?:[^0-9\n。.!?！？,，]){{0,10}}?(?<![0-9A-Za-z])(?P<say>[0-9]{{4,}})"
+                rf"(?:{_ID_WORDS})(?:(?i: no\.| nr\.| num\.)|[^0-9\n。.!?！？,，]){{0,10}}?(?<![0-9A-Za-z])(?P<say>[0-9]{{4,}})"
                 r"(?![0-9%°]|[.,][0-9]|年|月|元|块|个|次|万)",
                 flags=trigger,
             ),
@@ -164,19 +175,10 @@ def code_rules(language: str) -> tuple[Rule, ...]:
             ".",
         ),
     ]
-    return (*rules[:2], *_LOCAL_CODES.get(language, ()), *rules[2:])
-
-
-_LOCAL_CODES = {
-    "Korean": (Rule(rx(r"ALONE(?:11[29]|911)(?= ?(?:에|로|번에))"), _phone),),
-    "French": (Rule(rx(r"ALONE0[1-9](?: [0-9]{2}){4}(?![0-9])"), _pairs),),
-    "Spanish": (Rule(rx(r"ALONE[6789][0-9]{2} [0-9]{3} (?!000)[0-9]{3}(?! ?[0-9])"), _phone),),
-    "Italian": (Rule(rx(r"ALONE3[0-9]{2}[ -]?[0-9]{6,7}(?![0-9])"), _phone),),
-    "Portuguese": (Rule(rx(r"\(?\b[0-9]{2}\)? 9?[0-9]{4}-[0-9]{4}(?![0-9])"), _phone),),
-    "Russian": (
-        Rule(rx(r"ALONE8 ?\(?[0-9]{3}\)? ?[0-9]{3}[- ][0-9]{2}[- ][0-9]{2}(?![0-9])"), _phone),
-    ),
-}
+    if language in _LOCAL:
+        pattern, read = _LOCAL[language]
+        rules.insert(2, Rule(rx(pattern), read))
+    return tuple(rules)
 
 
 # ------------------------------------------------------------ numbers in names

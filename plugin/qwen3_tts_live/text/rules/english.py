@@ -67,6 +67,13 @@ def english_rules() -> tuple[Rule, ...]:
     def plural(words: str) -> str:
         return words[:-1] + "ies" if words.endswith("y") else words + "s"
 
+    def extension(match: Match, _: object) -> str:
+        return "extension " + reader.digits(match["n"])
+
+    def short_year(match: Match, _: object) -> str | None:
+        before = match.string[match.start() - 1 : match.start()]
+        return (" " if before.isalnum() else "") + reader.pair(match["n"])
+
     def height(match: Match, _: object) -> str:
         feet, inches = reader.cardinal(match["ft"]), match["in"]
         return f"{feet} foot" + (f" {reader.cardinal(inches)}" if inches else "")
@@ -84,6 +91,8 @@ def english_rules() -> tuple[Rule, ...]:
     return (
         *month_rules(),
         *hour_rules(),
+        Rule(rx(r"(?<=[0-9] )x(?P<n>[0-9]{2,5})(?![0-9A-Za-z])"), extension, "x"),
+        Rule(rx(r"['’](?P<n>[0-9]{2})(?![0-9A-Za-z'’\"])"), short_year, "'’"),
         Rule(rx(r"24/7"), lambda match, _: "twenty four seven", "/"),
         Rule(rx(r"ALONE9[-/]11(?![0-9])"), lambda match, _: "nine eleven", "-/"),
         Rule(rx(r"ALONE([12][0-9]{2}0)s\b"), lambda match, _: plural(reader.year(match[1]))),

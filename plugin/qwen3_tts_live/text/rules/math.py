@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from qwen3_tts_live.text.numerals import rx
@@ -11,14 +12,38 @@ from qwen3_tts_live.text.rules.base import Match, Rule, is_minus
 __all__ = ["math_rules", "symbol_rules"]
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_WORD_BEFORE = re.compile(r"[A-Za-z\u00c0-\u024f]{3,} ?$")
+_WORD_AFTER = re.compile(r" ?[A-Za-z\u00c0-\u024f]{3,}")
 _OPERAND = r"[0-9A-Za-z)\]²³πθαβ√]"
 
 
 def _operator(match: Match, reader: Reader) -> str:
-    sign = {"*": "×", "x": "×", "/": "÷", "<=": "≤", ">=": "≥", "!=": "≠", "==": "="}
+    sign = {
+        "*": "×",
+        "x": "×",
+        "/": "÷",
+        "<=": "≤",
+        ">=": "≥",
+        "!=": "≠",
+        "==": "=",
+        "->": "→",
+        "=>": "→",
+    }
     written = match["op"]
     gap = reader.joiner
     return gap + reader.word(sign.get(written, written)) + gap
+
+
+def _compare(match: Match, reader: Reader) -> str:
+    before, after = match.string[: match.start()], match.string[match.end() :]
+    if match["op"] == ">" and _WORD_BEFORE.search(before) and _WORD_AFTER.match(after):
+        return ","  # a path through menus: Settings > Privacy
+    return _operator(match, reader)
+
+
+def _pause(match: Match, reader: Reader) -> str:
+    del match, reader
+    return ","
 
 
 def _minus(match: Match, reader: Reader) -> str:
@@ -62,9 +87,10 @@ def math_rules(language: str) -> tuple[Rule, ...]:
     return (
         Rule(rx(r"(?<=[0-9A-Za-z)\]])(?:\^\(?(?P<n>[0-9]+)\)?)"), _power, "^"),
         Rule(rx(r"(?<=[0-9A-Za-z)\]])(?P<n>[⁰¹²³⁴⁵⁶⁷⁸⁹]+)"), _power, "⁰¹²³⁴⁵⁶⁷⁸⁹"),
+        Rule(rx(r"(?P<op>[-=]>)"), _operator, ">"),
         Rule(rx(r"(?P<op>[=<>!]=|[=≠≈≤≥×÷√])(?!=)"), _operator, "=≠≈≤≥×÷√"),
-        Rule(rx(rf"{_after(_OPERAND)}(?P<op>[<>])(?= ?[-0-9A-Za-z$¥€])"), _operator, "<>"),
-        Rule(rx(r"(?<=[\u3400-\u9fff])(?P<op>[<>])(?= ?[-0-9A-Za-z$¥€])"), _operator, "<>"),
+        Rule(rx(rf"{_after(_OPERAND)}(?P<op>[<>])(?= ?[-0-9A-Za-z$¥€])"), _compare, "<>"),
+        Rule(rx(r"(?<=[\u3400-\u9fff])(?P<op>[<>])(?= ?[-0-9A-Za-z$¥€])"), _compare, "<>"),
         Rule(rx(rf"{_after(_OPERAND)}(?P<op>\+)(?= ?[0-9A-Za-z(√])"), _operator, "+"),
         Rule(rx(rf"{_after(digit)}(?P<op>\*)(?= ?[0-9(A-Za-z])"), _operator, "*"),
         Rule(
@@ -114,7 +140,8 @@ def symbol_rules(language: str) -> tuple[Rule, ...]:
     del language
     return (
         Rule(rx(r"[&%°∞→€£₽₩©§№±×÷=≠≈≤≥√@#$¥+]"), _word, "&%°∞→€£₽₩©§№±×÷=≠≈≤≥√@#$¥+"),
-        # Joints inside names: GPT-4, snake_case.
+        # Joints inside names: GPT-4, USB-C.
+        Rule(rx(r"(?<=[A-Z])-(?=[A-Z](?![a-z]))|(?<=[A-Za-z])-(?=[A-Z](?![A-Za-z]))"), _space, "-"),
         Rule(rx(r"(?<=[A-Za-z])-(?=[0-9])|(?<=[0-9])-(?=[A-Za-z0-9])"), _space, "-"),
         Rule(
             rx(r"(?<=[\u3400-\u9fff])-(?=[0-9A-Z])|(?<=[0-9A-Za-z])-(?=[\u3400-\u9fff])"),
@@ -122,6 +149,7 @@ def symbol_rules(language: str) -> tuple[Rule, ...]:
             "-",
         ),
         Rule(rx(r"/+"), _slash, "/"),
+        Rule(rx(r"[<>]"), _pause, "<>"),
         Rule(rx(r"[_*|\\^~`]"), _space, "_*|\\^~`"),
     )
 
