@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 _MAX_CALLS = 2
 
 _NUMBER = re.compile(r"[0-9]+")
-_ODD_DIGIT = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_ANY_DIGIT = re.compile(r"[0-9]+|[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 # What a grammar looks at beside a number: the measure word or the noun after it, little before.
 # It is slow on long texts, and only knows characters of its own script.
@@ -52,13 +52,11 @@ def read_numbers(board: Board, runs: Runs, grammar: Grammar) -> None:
                 _read_by_grammar(board, match, (start, end), language, grammar)
     for language in sorted(runs.languages):
         _read_plainly(board, runs, language)
-    for pattern in (_NUMBER, _ODD_DIGIT):
-        board.apply(
-            pattern,
-            lambda match: reader_for(runs.language_at(match.start())).whole(
-                match[0].translate(_SUPERSCRIPTS)
-            ),
-        )
+    # A rule may have taken a part of a number; no digit is left whatever happened.
+    for start, end in list(board.open_spans()):
+        for match in _ANY_DIGIT.finditer(board.text, start, end):
+            reader = reader_for(runs.language_at(match.start()))
+            board.claim(*match.span(), reader.whole(match[0].translate(_SUPERSCRIPTS)))
 
 
 def _read_by_grammar(

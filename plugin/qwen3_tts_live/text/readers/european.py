@@ -76,6 +76,10 @@ class EuropeanReader(Reader):
         """Say the number in a name."""
         return self.digits(digits) if len(digits) > 4 else self.whole(digits)
 
+    def out_of(self, top: str, bottom: str) -> str:
+        """Say "dix-huit sur vingt"."""
+        return self.join([self.cardinal(top), self.word("over"), self.cardinal(bottom)])
+
     def clock(self, clock: Clock, half: str = "") -> str:
         """Say "quinze heures trente"."""
         hour, minute, second = clock

@@ -62,6 +62,8 @@ class FrenchReader(EuropeanReader):
 
     def fraction(self, whole: str, top: str, bottom: str) -> str:
         """Say "trois quarts"."""
+        if not whole and int(bottom) > 10:
+            return self.out_of(top, bottom)
         part = {"2": "demi", "3": "tiers", "4": "quart"}.get(bottom) or self.ordinal(bottom)
         if top != "1" and part != "tiers":
             part += "s"

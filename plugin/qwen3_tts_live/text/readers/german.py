@@ -94,7 +94,8 @@ class GermanReader(EuropeanReader):
         word = next_word(after)
         if not word or not number.is_one or word in self.words["uncounted"].split():
             return ""
-        return "f" if word.endswith(_FEMININE) else "m"
+        feminine = word.endswith(_FEMININE) or word in self.words["odd_gender"].split()
+        return "f" if feminine else "m"
 
 
 def number_part(ordinal: str) -> str:

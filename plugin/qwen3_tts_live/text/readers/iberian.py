@@ -32,6 +32,8 @@ class _IberianReader(EuropeanReader):
         return "f" if word.endswith(endings) and not masculine else "m"
 
     def fraction(self, whole: str, top: str, bottom: str) -> str:
+        if not whole and int(bottom) > 10:
+            return self.out_of(top, bottom)
         part = {"2": "medio", "3": "tercio", "4": "cuarto"}.get(bottom) or self.ordinal(bottom)
         start = [self.cardinal(whole), self.word("&")] if whole else []
         many = "" if top == "1" else "s"
@@ -119,6 +121,8 @@ class PortugueseReader(_IberianReader):
 
     def fraction(self, whole: str, top: str, bottom: str) -> str:
         """Say "três quartos"."""
+        if not whole and int(bottom) > 10:
+            return self.out_of(top, bottom)
         part = {"2": "meio", "3": "terço", "4": "quarto"}.get(bottom) or self.ordinal(bottom)
         start = [self.cardinal(whole), "e"] if whole else []
         return self.join([*start, self.cardinal(top, "m"), part + ("" if top == "1" else "s")])

@@ -11,6 +11,9 @@ from qwen3_tts_live.text.tables import Noun
 
 __all__ = ["ItalianReader"]
 
+# Before these sounds it is "uno zaino", not "un".
+_UNO = re.compile(r"z|x|y|gn|ps|pn|s[bcdfghlmnpqrtvz]")
+
 
 class ItalianReader(EuropeanReader):
     """Says numbers in Italian."""
@@ -23,7 +26,7 @@ class ItalianReader(EuropeanReader):
         9: "miliardo/miliardi",
         12: "bilione/bilioni",
     }
-    ones: ClassVar = {"m": "un", "f": "una"}
+    ones: ClassVar = {"m": "un", "f": "una", "z": "uno"}
 
     def cardinal(self, digits: str, gender: str = "") -> str:
         """Say a whole number; "tre" at the end of a longer word is accented."""
@@ -57,6 +60,8 @@ class ItalianReader(EuropeanReader):
 
     def fraction(self, whole: str, top: str, bottom: str) -> str:
         """Say "tre quarti"."""
+        if not whole and int(bottom) > 10:
+            return self.out_of(top, bottom)
         part = "mezzo" if bottom == "2" else self.ordinal(bottom)
         if top != "1":
             part = part[:-1] + "i"
@@ -68,4 +73,6 @@ class ItalianReader(EuropeanReader):
         word = next_word(after)
         if not word or not number.is_one or word in self.words["uncounted"].split():
             return ""
-        return "f" if word.endswith(("a", "ione", "tà")) else "m"
+        if word.endswith(("a", "ione", "tà")):
+            return "f"
+        return "z" if _UNO.match(word) else "m"

@@ -9,7 +9,7 @@ import re
 from typing import ClassVar
 
 from qwen3_tts_live.text.numerals import Numeral
-from qwen3_tts_live.text.readers.base import Day
+from qwen3_tts_live.text.readers.base import Clock, Day
 from qwen3_tts_live.text.readers.european import EuropeanReader, next_word, number_words
 from qwen3_tts_live.text.tables import Noun
 
@@ -96,6 +96,13 @@ class RussianReader(EuropeanReader):
             if year is not None
             else spoken
         )
+
+    def clock(self, clock: Clock, half: str = "") -> str:
+        """Say "девять часов", "пятнадцать тридцать"."""
+        if clock[1] or clock[2]:
+            return super().clock(clock, half)
+        hours = Noun(("час", "часа", "часов"), "m")
+        return self.measure(Numeral(str(clock[0])), hours)
 
     def minute(self, minute: int) -> str:
         """Say "ноль пять"."""

@@ -280,9 +280,9 @@ def amount_rules(language: str) -> tuple[Rule, ...]:
         Rule(rx(r"(?<![0-9A-Za-zπ])(?<![0-9A-Za-zπ] )≈(?= ?[0-9$€£¥])"), _about, "≈"),
         Rule(
             rx(
-                r"(?<=[日月年号號时時点點分度级級层層个個人元円号%월일년시분원])(?P<dash>[-–—~～〜])(?=第?[0-9])"
+                r"(?<=[日月年号號时時点點分度级級层層个個人元円号%월일년시분원])(?P<dash>[-–—~～〜])(?=第?[0-9]|오|午|上午|下午|早|晚|周|星期)"
             ),
-            lambda match, reader: reader.word("to"),
+            lambda match, reader: reader.word("to") + reader.joiner,
             "-–—~～〜",
         ),
     ]

@@ -19,7 +19,7 @@ _CLAUSE = re.compile(r"[,，。；;!！?？\n、]")
 # Words in whose clause two numbers are the result of a game.
 SCORE_WORDS = re.compile(
     r"比分|比赛|得分|险胜|战胜|击败|大胜|完胜|力克|横扫|逆转|不敌|负于|告负|战平|平局|领先|落后|赢|输|"
-    r"比例|比率|画幅|配比|勝|敗|負け|試合|이겼|졌|승리|패배|스코어|"
+    r"比例|比率|画幅|配比|勝|敗|負け|試合|이겼|졌|승리|패배|스코어|スコア|点差|対戦|"
     r"\b(?:won|win|wins|beat|beats|lost|lose|score|scored|ratio|format|lead|led|tied|defeated|"
     r"gewann\w*|gewonnen|verlor\w*|besiegt\w*|Ergebnis|gagn\w+|battu\w*|score|perdu|"
     r"gan[aó]\w*|perdi\w+|venc\w+|marcador|placar|ganh\w+|empat\w+|"

@@ -100,6 +100,7 @@ def english_rules() -> tuple[Rule, ...]:
             rx(r"(?:['’]|(?<=[a-z] ))(?P<d>[2-9]0)s\b"),
             lambda match, _: plural(reader.cardinal(match["d"])),
         ),
+        Rule(rx(r"(?<=\()(?P<a>1[0-9]{3})[-–](?P<b>1[0-9]{3}|20[0-9]{2})(?=\))"), year_range),
         Rule(
             rx(
                 rf"(?<![$€£¥+#])ALONE(?P<a>{YEAR}){DASH}(?P<b>{YEAR}|[0-9]{{2}}){YEAR_END}{_COUNTED}"

@@ -110,6 +110,12 @@ def _german() -> tuple[Rule, ...]:
         ),
         Rule(rx(r"ALONE(?P<d>[0-9]{1,2})\.(?P<m>[0-9]{1,2})\.(?![0-9])"), day_and_month, "."),
         Rule(rx(r"(?<=[a-zäöüß])str\.(?= )"), lambda match, _: "straße", "."),
+        Rule(
+            rx(
+                r"ALONE(?P<a>1[1-9][0-9]{2}|20[0-9]{2})[-–](?P<b>1[1-9][0-9]{2}|20[0-9]{2})(?![0-9])"
+            ),
+            lambda match, _: reader.between(reader.year(match["a"]), reader.year(match["b"])),
+        ),
         magnitude_words(reader, {"Mio.": 6, "Mrd.": 9, "Mio": 6, "Mrd": 9, "Tsd.": 3}),
         Rule(
             rx(
@@ -126,13 +132,14 @@ def _french() -> tuple[Rule, ...]:
     return (
         day_of_month(reader, months, " "),
         Rule(rx(rf"ALONE{_HOUR} ?[hH](?: ?(?P<m>[0-5][0-9]))?(?![0-9A-Za-z])"), letter_time),
-        _ordinals(reader, r"er|ère|re|[eè]me|e", "")._replace(
+        _ordinals(reader, r"ers?|ères?|res?|[eè]mes?|es?", "")._replace(
             read=lambda match, _: reader.ordinal(
-                match["n"], "f" if match["mark"] in ("re", "ère") else "m"
+                match["n"], "f" if match["mark"].rstrip("s") in ("re", "ère") else "m"
             )
         ),
         magnitude_words(reader, {"M": 6, "Md": 9, "Mds": 9}),
         Rule(rx(r"(?<=[0-9]h)[-–](?=[0-9])"), lambda match, _: " à ", "-–"),
+        Rule(rx(r"ALONE2n(?P<f>de?)(?![A-Za-z])"), lambda match, _: "second" + match["f"][1:]),
     )
 
 
@@ -162,7 +169,7 @@ def _portuguese() -> tuple[Rule, ...]:
         Rule(rx(rf"ALONE{_HOUR} ?h(?: ?(?P<m>[0-5][0-9]))?(?:min)?(?![0-9A-Za-z])"), hours),
         _ordinals(reader, r"\.?[ºª°]", "ª"),
         Rule(
-            rx(r"(?P<a>[0-9]{1,2}) ?[xX] ?(?P<b>[0-9]{1,2})(?![0-9])(?! ?(?:m|cm|mm|km)\b)"),
+            rx(r"ALONE(?P<a>[0-9]{1,2}) ?[xX] ?(?P<b>[0-9]{1,2})(?![0-9])(?! ?(?:m|cm|mm|km)\b)"),
             lambda match, _: reader.score(match["a"], match["b"]),
         ),
         magnitude_words(reader, {"mi": 6, "bi": 9}),

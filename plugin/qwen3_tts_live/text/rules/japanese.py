@@ -31,7 +31,9 @@ def japanese_rules() -> tuple[Rule, ...]:
     return (
         *hour_rules(),
         Rule(
-            rx(r"〒 ?(?P<say>[0-9]{3}-[0-9]{4})"), lambda match, _: reader.phone(match["say"]), "〒"
+            rx(r"〒 ?(?P<code>[0-9]{3}-[0-9]{4})"),
+            lambda match, _: reader.phone(match["code"]),
+            "〒",
         ),
         Rule(rx(r"ALONE0(?![0-9A-Za-z]|[.,:/-][0-9])"), lambda match, _: reader.digit("0")),
         Rule(rx(r"ALONE(?P<say>[0-9]+)(?=号室)"), lambda match, _: reader.digits(match["say"])),

@@ -41,6 +41,11 @@ def _compare(match: Match, reader: Reader) -> str:
     return _operator(match, reader)
 
 
+def _per(match: Match, reader: Reader) -> str:
+    del match
+    return reader.joiner + reader.word("per") + reader.joiner
+
+
 def _pause(match: Match, reader: Reader) -> str:
     del match, reader
     return ","
@@ -102,6 +107,7 @@ def math_rules(language: str) -> tuple[Rule, ...]:
         Rule(rx(rf"(?<={digit} )-(?= [0-9(])|(?<={digit})-(?=[0-9.]+ ?=)"), _minus, "-"),
         Rule(rx(r"-(?=\.?[0-9])"), _negative, "-"),
         Rule(rx(r"(?P<op>[±+])(?=[0-9])"), _operator, "±+"),
+        Rule(rx(r"(?<=[A-Za-zл])/(?=100 ?(?:km|км))"), _per, "/"),
         # Joints inside names, which a grammar would take for a minus: DDR5-6000.
         Rule(rx(r"(?<=[0-9A-Za-z])[-_/](?=[0-9])"), _space, "-_/"),
     )
@@ -124,11 +130,6 @@ def _word(match: Match, reader: Reader) -> str:
     return reader.joiner + reader.word(match[0].strip()) + reader.joiner
 
 
-def _nothing(match: Match, reader: Reader) -> str:
-    del match, reader
-    return ""
-
-
 def _space(match: Match, reader: Reader) -> str:
     del match, reader
     return " "
@@ -143,11 +144,6 @@ def symbol_rules(language: str) -> tuple[Rule, ...]:
         # Joints inside names: GPT-4, USB-C.
         Rule(rx(r"(?<=[A-Z])-(?=[A-Z](?![a-z]))|(?<=[A-Za-z])-(?=[A-Z](?![A-Za-z]))"), _space, "-"),
         Rule(rx(r"(?<=[A-Za-z])-(?=[0-9])|(?<=[0-9])-(?=[A-Za-z0-9])"), _space, "-"),
-        Rule(
-            rx(r"(?<=[\u3400-\u9fff])-(?=[0-9A-Z])|(?<=[0-9A-Za-z])-(?=[\u3400-\u9fff])"),
-            _nothing,
-            "-",
-        ),
         Rule(rx(r"/+"), _slash, "/"),
         Rule(rx(r"[<>]"), _pause, "<>"),
         Rule(rx(r"[_*|\\^~`]"), _space, "_*|\\^~`"),

@@ -72,11 +72,21 @@ def _hours(match: Match, reader: Reader) -> str:
 
 
 def _many(match: Match, reader: Reader) -> str | None:
-    number = parse_numeral(match["say"], "Russian")
+    number = parse_numeral(match["number"], "Russian")
     whole = number.whole
     if number.fraction or len(whole) > 15 or (len(whole) > 1 and whole[0] == "0"):
         return None
     return reader.inflected_cardinal(whole, "g")
+
+
+def _compound(match: Match, reader: Reader) -> str:
+    whole = {"100": "сто", "90": "девяносто", "1": "одно"}.get(match["n"])
+    return (whole or reader.inflected_cardinal(match["n"], "g").replace(" ", "")) + match["rest"]
+
+
+def _many_percent(match: Match, reader: Reader) -> str | None:
+    spoken = _many(match, reader)
+    return spoken and f"{spoken} процентов"
 
 
 def _place(match: Match, reader: Reader) -> str:
@@ -114,8 +124,13 @@ def russian_rules() -> tuple[Rule, ...]:
             _place,
         ),
         Rule(
+            rx(rf"(?i:\b(?:{_GENITIVE}) )(?P<say>(?P<number>NUM) ?%)", "Russian"),
+            _many_percent,
+            "%",
+        ),
+        Rule(
             rx(
-                rf"(?i:\b(?:{_GENITIVE}) )(?P<say>NUM)(?![0-9]|[.,:/-][0-9]| ?(?:[%°₽$€]|{unit_fragment('Russian')}|млн|млрд|тыс))",
+                rf"(?i:\b(?:{_GENITIVE}) )(?P<say>(?P<number>NUM))(?![0-9]|[.,:/-][0-9]| ?(?:[%°₽$€]|{unit_fragment('Russian')}|млн|млрд|тыс))",
                 "Russian",
             ),
             _many,
@@ -134,6 +149,14 @@ def russian_rules() -> tuple[Rule, ...]:
         Rule(
             rx(rf"ALONE(?P<n>[0-9]+)-(?P<end>{endings})(?![а-яё])(?P<plural>{_PLURAL_NOUN})?"),
             _ordinal,
+            "-",
+        ),
+        Rule(
+            rx(
+                r"ALONE(?P<n>[0-9]{1,3})-(?P<rest>(?:лет|минут|час|днев|дней|этаж|процент|мест|месяч|"
+                r"кратн|градус|километр|метр|балл|недель|долл|рубл)[а-яё]+)"
+            ),
+            _compound,
             "-",
         ),
         magnitude_words(
