@@ -31,7 +31,6 @@ class Reader:
     day_order = "dmy"
     #: Names of powers of ten, as nouns.
     magnitudes: ClassVar[Mapping[int, str]] = {}
-    zero = "0"
 
     # ------------------------------------------------------------ words
 

@@ -19,7 +19,6 @@ class ChineseReader(Reader):
     joiner = ""
     group_joiner = "，"
     day_order = "ymd"
-    zero = "零"
 
     def cardinal(self, digits: str, gender: str = "") -> str:
         """Say a whole number; with any `gender`, a lone 2 counts something: 两."""

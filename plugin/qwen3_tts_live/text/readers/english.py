@@ -79,10 +79,9 @@ class EnglishReader(Reader):
 
     def year(self, digits: str) -> str:
         """Say "nineteen oh five", "two thousand one"."""
-        if len(digits) != 4 or digits[1:] == "000" or digits[:3] == "200":
+        if len(digits) != 4 or digits[:3] == "200":
             return self.cardinal(digits)
-        tail = "hundred" if digits[2:] == "00" else self.pair(digits[2:])
-        return f"{self.cardinal(digits[:2])} {tail}"
+        return self.name_number(digits)
 
     def name_number(self, digits: str) -> str:
         """Say "seven forty seven", "forty ninety", "twelve oh five"."""
@@ -93,19 +92,14 @@ class EnglishReader(Reader):
                 return self.cardinal(digits)
             return f"{_SMALL[int(digits[0])]} {self.pair(digits[1:])}"
         if len(digits) == 4 and digits[1:] != "000":
-            return self.year(digits) if digits[:2] != "20" else self._two_pairs(digits)
+            tail = "hundred" if digits[2:] == "00" else self.pair(digits[2:])
+            return f"{self.cardinal(digits[:2])} {tail}"
         return self.cardinal(digits)
-
-    def _two_pairs(self, digits: str) -> str:
-        return f"{self.cardinal(digits[:2])} {self.pair(digits[2:])}"
 
     def phone(self, text: str) -> str:
         """Say a telephone number; 800 is a number."""
-        return super().phone(text).replace("eight zero zero", "eight hundred")
-
-    def between(self, first: str, second: str) -> str:
-        """Say "three to five"."""
-        return f"{first} to {second}"
+        groups = super().phone(text).split(", ")
+        return ", ".join("eight hundred" if g == "eight zero zero" else g for g in groups)
 
     def fraction(self, whole: str, top: str, bottom: str) -> str:
         """Say "one and a half"."""

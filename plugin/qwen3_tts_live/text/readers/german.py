@@ -6,7 +6,6 @@ import re
 from typing import ClassVar
 
 from qwen3_tts_live.text.numerals import Numeral
-from qwen3_tts_live.text.readers.base import Day
 from qwen3_tts_live.text.readers.european import EuropeanReader, next_word
 from qwen3_tts_live.text.tables import Noun
 
@@ -67,10 +66,6 @@ class GermanReader(EuropeanReader):
     def month_day(self, day: int, before: str) -> str:
         """Say the day of a date."""
         return self.ordinal_after(str(day), before)
-
-    def date(self, day: Day, before: str) -> str:
-        """Say "fünfzehnter März zweitausendvierundzwanzig"."""
-        return super().date(day, before)
 
     def hour(self, hour: int) -> str:
         """Say "ein Uhr"."""

@@ -16,9 +16,7 @@ _FEMININE_ONE = ("a", "dad", "dade", "ión", "ção", "são")
 
 class _IberianReader(EuropeanReader):
     date_joiner = " de "
-
-    def noun(self, noun: Noun, number: Numeral) -> str:
-        return noun.forms[0] if number.is_one else noun.forms[-1]
+    shares: ClassVar[dict[str, str]] = {}
 
     def of(self, power: int) -> str:
         return "de" if power >= 6 else ""
@@ -34,7 +32,7 @@ class _IberianReader(EuropeanReader):
     def fraction(self, whole: str, top: str, bottom: str) -> str:
         if not whole and int(bottom) > 10:
             return self.out_of(top, bottom)
-        part = {"2": "medio", "3": "tercio", "4": "cuarto"}.get(bottom) or self.ordinal(bottom)
+        part = self.shares.get(bottom) or self.ordinal(bottom)
         start = [self.cardinal(whole), self.word("&")] if whole else []
         many = "" if top == "1" else "s"
         return self.join([*start, self.cardinal(top, "m"), part + many])
@@ -45,6 +43,7 @@ class SpanishReader(_IberianReader):
 
     language = "Spanish"
     code = "es"
+    shares: ClassVar = {"2": "medio", "3": "tercio", "4": "cuarto"}
     magnitudes: ClassVar = {
         3: "mil",
         6: "millón/millones",
@@ -84,6 +83,7 @@ class PortugueseReader(_IberianReader):
 
     language = "Portuguese"
     code = "pt_BR"
+    shares: ClassVar = {"2": "meio", "3": "terço", "4": "quarto"}
     magnitudes: ClassVar = {
         3: "mil",
         6: "milhão/milhões",
@@ -118,11 +118,3 @@ class PortugueseReader(_IberianReader):
     def minute(self, minute: int) -> str:
         """Say "e trinta"."""
         return f"e {self.cardinal(str(minute))}"
-
-    def fraction(self, whole: str, top: str, bottom: str) -> str:
-        """Say "três quartos"."""
-        if not whole and int(bottom) > 10:
-            return self.out_of(top, bottom)
-        part = {"2": "meio", "3": "terço", "4": "quarto"}.get(bottom) or self.ordinal(bottom)
-        start = [self.cardinal(whole), "e"] if whole else []
-        return self.join([*start, self.cardinal(top, "m"), part + ("" if top == "1" else "s")])

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 
-from qwen3_tts_live.text.numerals import Numeral, parse_numeral, rx
+from qwen3_tts_live.text.numerals import parse_numeral, rx
 from qwen3_tts_live.text.readers import Reader
 from qwen3_tts_live.text.readers.european import EuropeanReader
 from qwen3_tts_live.text.readers.french import FrenchReader
@@ -204,8 +204,3 @@ def european_rules(language: str) -> tuple[Rule, ...]:
         "Italian": _italian,
     }
     return builders[language]()
-
-
-def plain_number(number: Numeral, after: str, reader: EuropeanReader) -> str:
-    """Say a number in the gender of the word that follows it."""
-    return reader.number(number, reader.gender_after(number, after))
