@@ -66,12 +66,23 @@ class _Graphs:
 
     def read(self, text: str, language: str) -> str:
         """Read the numbers in a text, in any thread."""
-        normalize = self._normalize.get(language)
-        if normalize is None:
+        if language not in self._normalize:
             with self._lock:
-                normalize = self._normalize.get(language) or self._load(language)
-                self._normalize[language] = normalize
-        return _checked(text, _call(normalize, text))
+                if language not in self._normalize:
+                    self._normalize[language] = self._loaded(language)
+        return _checked(text, _call(self._normalize[language], text))
+
+    def _loaded(self, language: str) -> Callable[[str], str]:
+        try:
+            return self._load(language)
+        except (OSError, ImportError, RuntimeError) as error:
+            # Not tried again: a build takes ten seconds, and numbers are read without it.
+            logger.warning("no grammar for %s: %s", language, error)
+            return _refuse
+
+
+def _refuse(text: str) -> str:
+    raise GrammarError(f"not loaded, {len(text)} characters")
 
 
 def _load_wetext(language: str) -> Callable[[str], str]:

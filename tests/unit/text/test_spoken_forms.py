@@ -153,6 +153,18 @@ def test_grammars_are_shared_and_load_in_any_thread() -> None:
     assert load_grammar("wetext") is load_grammar("wetext")
 
 
+def test_a_grammar_that_cannot_be_loaded_is_reported_once_and_done_without(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("tn", reason="WeTextProcessing is not installed")
+    (tmp_path / "file").write_text("no folder can be made here")
+    grammar = load_grammar("wetextprocessing", tmp_path / "file" / "graphs")
+    for _ in range(2):
+        with pytest.raises(GrammarError):
+            grammar.read("りんごを3個", "Japanese")
+    assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
+
+
 def test_without_a_grammar_numbers_are_read_all_the_same() -> None:
     assert say("我有2个苹果和35本书", "Chinese", grammar="none") == "我有两个苹果和三十五本书"
     assert say("35 cups", grammar="none") == "thirty five cups"
