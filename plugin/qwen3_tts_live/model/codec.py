@@ -27,8 +27,9 @@ from qwen3_tts_live.model.codec_transformer import CodecTransformer
 __all__ = ["CodecDecoder"]
 
 # Frames that go through at once; more are taken in pieces. Each makes every ring of keys and
-# values longer by one, in every call.
-_FRAMES = 8
+# values longer by one, in every call; with the 71 past ones they are 80, which attention kernels
+# like.
+_FRAMES = 9
 
 
 class _Layer(Protocol):
@@ -48,7 +49,7 @@ class CodecDecoder:
         self._codes = _Codebooks(official.quantizer, dtype)
         self._before = Conv(official.pre_conv, plan)
         self._transformer = CodecTransformer(official.pre_transformer, dtype)
-        plan.reach = 0.0
+        plan.reach = 0.0  # counted from here: all before sees every frame
         self._layers = _layers(official, plan)
         self.samples_per_frame = plan.rate
         # Frames after which the convolutions have forgotten all before; one more as a stride may
@@ -70,7 +71,7 @@ class CodecDecoder:
         Args:
             codes: (B, 16, n) int64.
             state: what is advanced, in these rows only.
-            rows: slots, (B,) int64, all different.
+            rows: slots, (B,) int64, all different but for slots whose audio nobody hears.
 
         Returns:
             (B, n x 1920) int16: round(32767 x).
@@ -78,14 +79,26 @@ class CodecDecoder:
         return self.decode_float(codes, state, rows).mul(32767).round().to(torch.int16)
 
     def decode_float(self, codes: Tensor, state: CodecState, rows: Tensor) -> Tensor:
-        """As `decode`, to (B, n x 1920) fp32 in [-1, 1]."""
+        """As `decode`, to (B, n x 1920) floats in [-1, 1]."""
         waves = []
-        for piece in codes.split(_FRAMES, dim=2):
+        for piece in torch.split(codes, _FRAMES, dim=2):
             past = state.past.index_select(0, rows)
             hidden = self._hidden(piece, past, state, rows)
             waves.append(self._wave(hidden, past))
             state.past.index_copy_(0, rows, past)
         return torch.cat(waves, dim=1).clamp_(-1, 1)
+
+    def prime(self, codes: Tensor, state: CodecState, rows: Tensor) -> None:
+        """As `decode`, without the audio: what a stream continues from, such as a reference.
+
+        The transformer takes in every frame. The convolutions, which are nearly all the work,
+        take in the last few: they have forgotten what was before.
+        """
+        past = state.past.index_select(0, rows)
+        pieces = torch.split(codes, _FRAMES, dim=2)
+        hidden = torch.cat([self._hidden(piece, past, state, rows) for piece in pieces], dim=1)
+        self._wave(hidden[:, -self._reach :].contiguous(), past)
+        state.past.index_copy_(0, rows, past)
 
     def _hidden(self, codes: Tensor, past: Tensor, state: CodecState, rows: Tensor) -> Tensor:
         """Return (B, n, C) at the rate of frames, and count them."""
@@ -112,8 +125,8 @@ def _layers(official: Any, plan: Plan) -> list[_Layer]:
         act, conv, *units = block.block
         layers.append(SnakeConv(act, conv, plan))
         layers += [ResidualUnit(unit, plan) for unit in units]
-    # The samples have more than 8 bits.
-    layers.append(SnakeConv(snake, last, plan, torch.float32))
+    # A sample has 16 bits, a bf16 number 8.
+    layers.append(SnakeConv(snake, last, plan, torch.promote_types(plan.dtype, torch.float32)))
     return layers
 
 

@@ -22,7 +22,17 @@ from torch.nn import functional
 
 from qwen3_tts_live.model.codec_state import Past
 
-__all__ = ["Conv", "ConvNeXt", "Plan", "Product", "ResidualUnit", "Snake", "SnakeConv", "product"]
+__all__ = [
+    "Conv",
+    "ConvNeXt",
+    "Plan",
+    "Product",
+    "ResidualUnit",
+    "Snake",
+    "SnakeConv",
+    "product",
+    "scaled",
+]
 
 #: (N, in) -> (N, out)
 Product: TypeAlias = Callable[[Tensor], Tensor]
@@ -30,6 +40,10 @@ Product: TypeAlias = Callable[[Tensor], Tensor]
 # From this many steps a frame on, a CPU is faster with one product a tap than with one product
 # of all windows, whose copies no longer stay in its cache. Below, the weights are what takes time.
 _STEPS_FOR_TAPS = 100
+# With fewer channels the calls themselves take longer than what they do.
+_CHANNELS_FOR_TAPS = 64
+# Smaller weights stay in a core's cache, and oneDNN's calls are slow to set up.
+_LARGE = 1 << 17
 # oneDNN lays weights out for this many rows. Other numbers of rows are as fast.
 _USUAL_ROWS = 32
 
@@ -61,22 +75,44 @@ class Plan:
 
 
 def product(weight: Tensor, bias: Tensor | None) -> Product:
-    """Return x -> x weight^T + bias, for few rows and large weights.
-
-    On an x86 CPU the weights are laid out once as oneDNN wants them. The BLAS behind
-    `functional.linear` rearranges them in every call, which takes longer than the product
-    itself when x has 2 to 32 rows.
-    """
-    if weight.device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
-        weight = weight.contiguous()
+    """Return x -> x weight^T + bias, for few rows and large weights."""
+    weight = weight.contiguous()
+    if not _packs(weight):
         return lambda x: functional.linear(x, weight, bias)
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _USUAL_ROWS)
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight, _USUAL_ROWS)
 
     def forward(x: Tensor) -> Tensor:
         out: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
         return out
 
     return forward
+
+
+def scaled(
+    weight: Tensor, bias: Tensor | None, scale: Tensor | None, dtype: torch.dtype
+) -> tuple[Tensor, Tensor | None]:
+    """Return weight and bias in `dtype`, each output times its `scale`, rounded once."""
+    weight, bias = weight.detach(), None if bias is None else bias.detach()
+    if scale is not None:
+        wide = torch.promote_types(scale.dtype, torch.float32)
+        scale = scale.detach().to(wide)
+        weight, bias = weight * scale[:, None], None if bias is None else bias * scale
+    return weight.to(dtype), None if bias is None else bias.to(dtype)
+
+
+def _packs(weight: Tensor) -> bool:
+    """Whether to lay weights out once as oneDNN wants them.
+
+    The BLAS behind `functional.linear` rearranges them in every call, which takes longer than
+    the product itself when there are 2 to 32 rows. Seen on x86 in fp32; for bf16, which goes to
+    oneDNN anyway, and for other processors it has not been tried.
+    """
+    if weight.device.type != "cpu" or weight.dtype != torch.float32:
+        return False
+    if weight.numel() < _LARGE:
+        return False
+    x86 = platform.machine() in ("x86_64", "AMD64")
+    return x86 and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
 class Conv:
@@ -102,8 +138,9 @@ class Conv:
         self._dtype = dtype or plan.dtype
         weight, bias = weight.to(self._dtype), bias.to(self._dtype)
         # Sums of taps are rounded one by one: only where that is in fp32.
-        long = plan.rate >= _STEPS_FOR_TAPS and weight.device.type == "cpu"
-        if long and self._dtype == torch.float32:
+        on_cpu = weight.device.type == "cpu" and weight.dtype == torch.float32
+        long = plan.rate >= _STEPS_FOR_TAPS and self._channels >= _CHANNELS_FOR_TAPS
+        if on_cpu and long:
             self._forward = self._by_taps
             self._weights = weight.permute(2, 1, 0).contiguous().unbind(0)  # (in, out) each
             self._bias = bias
@@ -155,7 +192,7 @@ def _as_ordinary(weight: Tensor, stride: int) -> Tensor:
     Output step t x stride + r is made of weight r of input t, weight stride + r of input t - 1,
     and so on; an ordinary convolution's first tap is that of the oldest input.
     """
-    phases = weight.unflatten(2, (-1, stride)).flip(2)  # (in, out, taps, stride)
+    phases = weight.reshape(*weight.shape[:2], -1, stride).flip(2)  # (in, out, taps, stride)
     return phases.permute(3, 1, 0, 2).flatten(0, 1)
 
 
@@ -176,9 +213,7 @@ class Snake:
 class SnakeConv:
     """A snake and the convolution that follows it."""
 
-    def __init__(
-        self, snake: Any, conv: Any, plan: Plan, dtype: torch.dtype | None = None
-    ) -> None:
+    def __init__(self, snake: Any, conv: Any, plan: Plan, dtype: torch.dtype | None = None) -> None:
         self._snake = Snake(snake, plan.dtype)
         self._conv = Conv(conv, plan, dtype)
 
@@ -205,7 +240,7 @@ class ConvNeXt:
     """Depthwise convolution, norm and two products, added to the input."""
 
     def __init__(self, official: Any, plan: Plan) -> None:
-        conv, norm, gamma = official.dwconv.conv, official.norm, official.gamma.detach()
+        conv, norm, gamma = official.dwconv.conv, official.norm, official.gamma
         weight = conv.weight.detach().to(plan.dtype)  # (C, 1, taps)
         self._past = plan.place(weight.shape[2] - 1, len(weight))
         self._taps = weight[:, 0].t().contiguous()
@@ -213,11 +248,8 @@ class ConvNeXt:
         self._norm = norm.weight.detach().to(plan.dtype), norm.bias.detach().to(plan.dtype)
         self._eps: float = norm.eps
         up, down = official.pwconv1, official.pwconv2
-        self._up = product(up.weight.detach().to(plan.dtype), up.bias.detach().to(plan.dtype))
-        self._down = product(
-            (down.weight.detach() * gamma[:, None]).to(plan.dtype),
-            (down.bias.detach() * gamma).to(plan.dtype),
-        )
+        self._up = product(*scaled(up.weight, up.bias, None, plan.dtype))
+        self._down = product(*scaled(down.weight, down.bias, gamma, plan.dtype))
 
     def __call__(self, x: Tensor, past: Tensor) -> Tensor:
         """Return the sum, in the place of `x` (B, T, C)."""

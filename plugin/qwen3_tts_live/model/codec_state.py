@@ -26,7 +26,7 @@ class Past:
     def of(self, rows: Tensor) -> Tensor:
         """Return the view (B, steps, channels) of rows (B, N)."""
         row = rows[:, self.start : self.start + self.steps * self.channels]
-        return row.unflatten(1, (self.steps, self.channels))
+        return row.view(len(rows), self.steps, self.channels)
 
 
 class CodecState:
@@ -44,9 +44,7 @@ class CodecState:
     ) -> None:
         length, heads, head_dim = ring
         self.past = like.new_zeros(slots, past)
-        self.windows = [
-            like.new_zeros(slots, length, 2, heads, head_dim) for _ in range(layers)
-        ]
+        self.windows = [like.new_zeros(slots, length, 2, heads, head_dim) for _ in range(layers)]
         self.frames = torch.zeros(slots, dtype=torch.int64, device=like.device)
 
     @property
@@ -82,8 +80,9 @@ class Windows:
         last = self.frames[:, -1:]
         held = last - (last - torch.arange(length, device=rows.device)) % length  # (B, R)
         age = self.frames[:, :, None] - held[:, None]  # (B, n, R)
-        seen = (age >= 0) & (age < window) & (held >= 0)[:, None]
-        self.mask = seen[:, None]  # (B, 1, n, R)
+        unseen = (age < 0) | (age >= window) | (held < 0)[:, None]
+        mask = torch.zeros_like(age, dtype=state.past.dtype).masked_fill_(unseen, float("-inf"))
+        self.mask = mask[:, None]  # (B, 1, n, R), added to the scores
 
     def push(self, layer: int, keys_and_values: Tensor) -> tuple[Tensor, Tensor]:
         """Take in (B, n, 2, heads, D); return all keys and all values, (B, heads, R, D) each."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from qwen3_tts_live.model.codec_layers import Product, product
+from qwen3_tts_live.model.codec_layers import Product, product, scaled
 from qwen3_tts_live.model.codec_state import Windows
 
 __all__ = ["CodecTransformer"]
@@ -80,13 +80,14 @@ class _Layer:
     ) -> Tensor:
         batch, n = windows.frames.shape
         normed = functional.rms_norm(x, x.shape[-1:], self._before_attention, self._eps)
-        heads = self._qkv(normed).unflatten(1, (-1, self._head_dim))  # (B x n, q and k and v, D)
+        heads = self._qkv(normed).view(len(x), -1, self._head_dim)
         q_and_k, v = heads.tensor_split([heads.shape[1] - self._kv_heads], dim=1)
         q_and_k = _rotated(q_and_k, rotation)
         q, k = q_and_k.tensor_split([q_and_k.shape[1] - self._kv_heads], dim=1)
-        keys, values = windows.push(index, torch.stack([k, v], dim=1).unflatten(0, (batch, n)))
+        new = torch.stack([k, v], dim=1)  # (B x n, 2, heads, D)
+        keys, values = windows.push(index, new.view(batch, n, *new.shape[1:]))
         seen = functional.scaled_dot_product_attention(
-            q.unflatten(0, (batch, n)).transpose(1, 2),
+            q.reshape(batch, n, -1, self._head_dim).transpose(1, 2),
             keys,
             values,
             attn_mask=windows.mask,
@@ -103,12 +104,10 @@ def _projection(
 ) -> Product:
     """Return linear layers with one input as one product, its outputs scaled."""
     weight = torch.cat([layer.weight.detach() for layer in layers])
-    biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
+    maybe: list[Tensor | None] = [layer.bias for layer in layers]
+    biases = [bias.detach() for bias in maybe if bias is not None]
     bias = torch.cat(biases) if biases else None
-    if scale is not None:
-        weight = weight * scale.detach()[:, None]
-        bias = None if bias is None else bias * scale.detach()
-    return product(weight.to(dtype), None if bias is None else bias.to(dtype))
+    return product(*scaled(weight, bias, scale, dtype))
 
 
 def _rotated(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
