@@ -165,7 +165,7 @@ class GraphSteps:
         self._audio.reset(slot)
         if reference is not None:
             row = to_device([slot], self._like.device)
-            self._codec.decode(reference[None], self._audio, row)
+            self._codec.prime(reference[None], self._audio, row)
 
     # ------------------------------------------------------------ the moves
 

@@ -92,7 +92,7 @@ class EagerSteps:
         """See `Steps`."""
         self._audio.reset(slot)
         if reference is not None:
-            self._codec.decode(reference[None], self._audio, self._rows([slot]))
+            self._codec.prime(reference[None], self._audio, self._rows([slot]))
 
     def _rows(self, slots: Sequence[int]) -> Tensor:
         return to_device(slots, self._like.device)
