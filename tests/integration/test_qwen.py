@@ -275,7 +275,12 @@ async def test_sentences_of_several_speakers_at_once_sound_as_each_alone(
     segments = [Segment(text=text, language="English") for text in texts]
     alone = [await spoken(ending.synthesize(segment)) for segment in segments]
     together = await asyncio.gather(*(spoken(ending.synthesize(s)) for s in segments))
-    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+    assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether it is the same speech up to the rounding of the codec's products."""
+    return one.shape == other.shape and int(np.abs(one.astype(int) - other).max()) <= 2
 
 
 async def test_a_seed_repeats_a_draw_and_another_one_does_not(tiny_base: Path) -> None:
