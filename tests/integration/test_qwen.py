@@ -265,7 +265,7 @@ async def test_text_that_arrives_in_any_pieces_sounds_as_the_whole_text(
         cut = [TEXT[n : n + size] for n in range(0, len(TEXT), size)]
         first = Segment(text=cut[0], language="English")
         live = await spoken(ending.synthesize_live(first, pieces(cut[1:])))
-        assert np.array_equal(live, whole)
+        assert same(live, whole)
 
 
 async def test_sentences_of_several_speakers_at_once_sound_as_each_alone(
