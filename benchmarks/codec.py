@@ -1,0 +1,139 @@
+"""Time the codec decoder beside the official one, which decodes whole windows.
+
+Random weights of real size: speed does not depend on their values. Both sides take turns, cell
+by cell, so that what else the machine does hits both; a cell's number is its fastest run. The
+official decoder has no state: its frames stand alone, so its audio would click at every window.
+
+    python benchmarks/codec.py
+    python benchmarks/codec.py --threads 1 --dtypes float32
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from random_codec import random_decoder
+from random_shapes import SHAPES
+from report import circumstances, write
+from torch import Tensor
+
+from qwen3_tts_live.model.codec import CodecDecoder
+
+FRAMES = (1, 2, 4, 8)
+BATCHES = (1, 8)
+FRAME_MS = 80.0
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description="Time the codec beside the official decoder.")
+    parser.add_argument("--size", choices=SHAPES, default="0.6B", help="default: 0.6B")
+    parser.add_argument("--device", default="cpu", help="default: cpu")
+    parser.add_argument("--threads", type=int, default=2, help="default: 2")
+    parser.add_argument(
+        "--dtypes",
+        nargs="+",
+        default=["float32", "bfloat16"],
+        choices=["float32", "bfloat16", "float16"],
+        help="default: float32 bfloat16",
+    )
+    parser.add_argument("--rounds", type=int, default=12, help="runs of each cell; default: 12")
+    parser.add_argument("--name", help="of the result; default: codec-DEVICE")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.set_flush_denormal(True)
+    about = circumstances("torch", "qwen-tts")
+    official = random_decoder(SHAPES[args.size]).to(args.device)
+    result: dict[str, Any] = {
+        "circumstances": about,
+        "size": args.size,
+        "device": args.device,
+        "threads": args.threads,
+        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+        "unit": "milliseconds a frame (80 ms of audio) of one stream, fastest of all rounds",
+        "dtypes": {},
+    }
+    with torch.inference_mode():
+        for name in args.dtypes:
+            result["dtypes"][name] = _measure(official, getattr(torch, name), args)
+    print(write(args.name or f"codec-{args.device}", result))
+
+
+def _measure(official: Any, dtype: torch.dtype, args: argparse.Namespace) -> dict[str, Any]:
+    codec = CodecDecoder(official, dtype)
+    theirs = copy.deepcopy(official).to(dtype)
+    codes = torch.randint(2048, (max(BATCHES), 16, 40), device=args.device)
+    measured = {
+        "bytes_of_state_a_slot": codec.init_state(1, args.device).bytes_per_slot,
+        **_errors(official, theirs, codec, codes[:1]),
+        "cells": [],
+    }
+    for batch in BATCHES:
+        for frames in FRAMES:
+            window = codes[:batch, :, :frames].contiguous()
+            ours = _stepper(codec, window)
+            best = _fastest([ours, lambda window=window: theirs(window)], args.rounds)
+            milliseconds = [1e3 * seconds / batch / frames for seconds in best]
+            cell = {
+                "batch": batch,
+                "frames_a_call": frames,
+                "ours": round(milliseconds[0], 2),
+                "official": round(milliseconds[1], 2),
+                "times_faster": round(milliseconds[1] / milliseconds[0], 2),
+                "real_time_factor": round(milliseconds[0] / FRAME_MS, 3),
+            }
+            measured["cells"].append(cell)
+            print(str(dtype).removeprefix("torch."), cell, flush=True)
+    return measured
+
+
+def _stepper(codec: CodecDecoder, window: Tensor) -> Callable[[], Tensor]:
+    rows = torch.arange(len(window), device=window.device)
+    state = codec.init_state(len(window), window.device)
+    return lambda: codec.decode(window, state, rows)
+
+
+def _fastest(moves: list[Callable[[], Tensor]], rounds: int) -> list[float]:
+    """Return the seconds of each move's fastest run; they take turns."""
+    best = [float("inf")] * len(moves)
+    for turn in range(rounds + 2):
+        for index, move in enumerate(moves):
+            started = time.perf_counter()
+            move().cpu()  # waits for the device
+            if turn > 1:
+                best[index] = min(best[index], time.perf_counter() - started)
+    return best
+
+
+def _errors(official: Any, theirs: Any, codec: CodecDecoder, codes: Tensor) -> dict[str, Any]:
+    """How far streamed audio, and the official decoder in this dtype, are from fp32 in one go."""
+    expected = official(codes)[:, 0]
+    state = codec.init_state(1, codes.device)
+    row = torch.zeros(1, dtype=torch.int64, device=codes.device)
+    pieces = [codec.decode_float(piece, state, row) for piece in torch.split(codes, 3, dim=2)]
+    streamed = torch.cat(pieces, dim=1)
+    return {
+        "streamed_largest_error": _rounded((streamed - expected).abs().max()),
+        "streamed_snr_db": _snr(streamed, expected),
+        "official_snr_db": _snr(theirs(codes)[:, 0].float(), expected),
+    }
+
+
+def _snr(wave: Tensor, expected: Tensor) -> float | None:
+    noise = (wave - expected).square().mean()
+    if not noise:
+        return None
+    return round(10 * torch.log10(expected.square().mean() / noise).item(), 1)
+
+
+def _rounded(value: Tensor) -> float:
+    return float(f"{value.item():.2g}")
+
+
+if __name__ == "__main__":
+    main()
