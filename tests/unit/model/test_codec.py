@@ -12,14 +12,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_shapes import NARROW, TINY, WIDE, Shape, codec_config
-from random_weights import codec_weights
+from random_codec import random_decoder
+from random_shapes import NARROW, TINY, WIDE, Shape
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from qwen3_tts_live.model.codec import CodecDecoder
 from qwen3_tts_live.model.codec_state import CodecState
-from qwen3_tts_live.model.qwen_tts import load_qwen_tts
 
 FRAME = 1920
 FRAMES = 150  # the attention window of 72 wraps twice
@@ -30,29 +29,13 @@ class Subject:
     """One official decoder, ours, and what the official one makes of a few streams."""
 
     def __init__(self, shape: Shape, **config: Any) -> None:
-        self.official = official_decoder(shape, **config)
+        self.official = random_decoder(shape, **config)
         self.codec = CodecDecoder(self.official)
         self.codes = random_codes(SLOTS, FRAMES)
         self.audio = self.official(self.codes)[:, 0]
 
     def state(self, slots: int = SLOTS) -> CodecState:
         return self.codec.init_state(slots, "cpu")
-
-
-def official_decoder(shape: Shape, **config: Any) -> Any:
-    core = load_qwen_tts().core
-    settings = codec_config(shape)
-    settings["decoder_config"] |= config
-    with torch.device("meta"):
-        whole = core.Qwen3TTSTokenizerV2Model(core.Qwen3TTSTokenizerV2Config(**settings))
-    weights = {
-        name.removeprefix("decoder."): weight
-        for name, weight in codec_weights(whole, torch.Generator().manual_seed(1))
-        if name.startswith("decoder.")
-    }
-    decoder = type(whole.decoder)(whole.decoder.config).eval()
-    decoder.load_state_dict(weights, assign=True)
-    return decoder
 
 
 def random_codes(batch: int, frames: int) -> Tensor:
@@ -114,7 +97,7 @@ def test_a_frame_at_a_time_is_enough() -> None:
 
 def test_layers_as_wide_as_real_ones_take_the_fast_ways_of_a_cpu() -> None:
     """Large weights laid out in advance, long convolutions tap by tap."""
-    official = official_decoder(replace(TINY, decoder_dim=256, codec_latent=128))
+    official = random_decoder(replace(TINY, decoder_dim=256, codec_latent=128))
     codec, codes = CodecDecoder(official), random_codes(2, 20)
     audio = streamed(codec, codes, codec.init_state(2, "cpu"), [1, 0], [1, 3])
     assert difference(audio, official(codes)[:, 0]) < 2e-5
