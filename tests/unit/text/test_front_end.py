@@ -122,7 +122,8 @@ def test_the_raw_slices_join_to_the_input_whatever_stalls(
     at = 0
     for segment in segments:
         assert segment.start == at
-        assert segment.raw or not text
+        # Only a phrase said in place of code can stand for no text, where a limit cuts it in two.
+        assert segment.raw or segment.spoken or not text
         at += len(segment.raw)
 
 
