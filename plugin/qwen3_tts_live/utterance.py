@@ -132,6 +132,7 @@ class Turn:
         while not self._segments:
             if self._pieces:
                 found = await self._read(self._front_end.push, self._pieces.popleft())
+                await asyncio.sleep(0)  # a long stretch without a segment keeps nobody waiting
             elif self._text_read:
                 return None
             elif self._input_ended:
