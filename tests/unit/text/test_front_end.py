@@ -260,14 +260,11 @@ def test_an_unknown_language_is_refused_by_name() -> None:
         speakable("nuqneH", "Klingon")
 
 
-def test_importing_the_text_package_does_no_work() -> None:
-    code = (
-        "import sys, qwen3_tts_live.text as text; "
-        "heavy = {'wetext', 'tn', 'kaldifst', 'num2words', 'asyncio', 'numpy'} & set(sys.modules); "
-        "sys.stdout.write(repr(heavy))"
-    )
+def test_importing_the_text_package_loads_no_grammar() -> None:
+    heavy = "{'wetext', 'tn', 'kaldifst', 'pynini', 'num2words'}"
+    code = f"import sys, qwen3_tts_live.text; sys.stdout.write(repr({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout in ("set()", "{'asyncio', 'numpy'}", "{'numpy', 'asyncio'}")
+    assert done.stdout == "set()"
 
 
 @settings(max_examples=20, deadline=None)
