@@ -42,7 +42,7 @@ def main() -> None:
         choices=["float32", "bfloat16", "float16"],
         help="default: float32 bfloat16",
     )
-    parser.add_argument("--rounds", type=int, default=12, help="runs of each cell; default: 12")
+    parser.add_argument("--seconds", type=float, default=8, help="for each cell; default: 8")
     parser.add_argument("--name", help="of the result; default: codec-DEVICE")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -55,7 +55,7 @@ def main() -> None:
         "device": args.device,
         "threads": args.threads,
         "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-        "unit": "milliseconds a frame (80 ms of audio) of one stream, fastest of all rounds",
+        "unit": "milliseconds a frame (80 ms of audio) of one stream, fastest of all runs",
         "dtypes": {},
     }
     with torch.inference_mode():
@@ -77,7 +77,7 @@ def _measure(official: Any, dtype: torch.dtype, args: argparse.Namespace) -> dic
         for frames in FRAMES:
             window = codes[:batch, :, :frames].contiguous()
             ours = _stepper(codec, window)
-            best = _fastest([ours, lambda window=window: theirs(window)], args.rounds)
+            best = _fastest([ours, lambda window=window: theirs(window)], args.seconds)
             milliseconds = [1e3 * seconds / batch / frames for seconds in best]
             cell = {
                 "batch": batch,
@@ -98,15 +98,19 @@ def _stepper(codec: CodecDecoder, window: Tensor) -> Callable[[], Tensor]:
     return lambda: codec.decode(window, state, rows)
 
 
-def _fastest(moves: list[Callable[[], Tensor]], rounds: int) -> list[float]:
-    """Return the seconds of each move's fastest run; they take turns."""
+def _fastest(moves: list[Callable[[], Tensor]], seconds: float) -> list[float]:
+    """Return the seconds of each move's fastest run; they take turns, three at least."""
     best = [float("inf")] * len(moves)
-    for turn in range(rounds + 2):
+    for move in moves:
+        move()
+    end = time.perf_counter() + seconds
+    turns = 0
+    while turns < 3 or time.perf_counter() < end:
+        turns += 1
         for index, move in enumerate(moves):
             started = time.perf_counter()
             move().cpu()  # waits for the device
-            if turn > 1:
-                best[index] = min(best[index], time.perf_counter() - started)
+            best[index] = min(best[index], time.perf_counter() - started)
     return best
 
 
