@@ -123,8 +123,9 @@ class InlineStripper:
     def _replace_pictures(self, glyph: Glyph) -> None:
         """Pause where emoji stood between words: they often end a sentence."""
         if self._solid and is_speakable(self._solid) and is_speakable(glyph.text):
+            at = glyph.start if self._from is None else self._from
             for char in "，" if is_wide(self._solid) else ", ":
-                self._sink(Glyph(char, glyph.start, glyph.start))
+                self._sink(Glyph(char, at, at))
 
     def _drop(self, glyph: Glyph) -> None:
         """Leave an opening marker out; the next glyph takes it in."""

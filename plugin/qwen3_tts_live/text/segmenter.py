@@ -282,7 +282,8 @@ class Segmenter:
         following = self._buffer[0] if self._buffer else self._coming
         self._out.append(Cut(glyphs, glyphs[-1].end if following is None else following.start))
         self._base, self._base_weight = place.at, place.weight
-        self._places = [each for each in self._places if each.at > place.at]
-        if self._gap is not None and self._gap.at <= place.at:
+        # A later place with nothing to say before it is none.
+        self._places = [each for each in self._places if each.weight > place.weight]
+        if self._gap is not None and self._gap.weight <= place.weight:
             self._gap = None
         self._first = False
