@@ -30,6 +30,9 @@ __all__ = ["CodecDecoder"]
 # values longer by one, in every call; with the 71 past ones they are 80, which attention kernels
 # like.
 _FRAMES = 9
+# More frames of all rows together leave a CPU's cache between one layer and the next; with fewer,
+# the weights of the first layers are read too often.
+_FRAMES_IN_CACHE = 16
 
 
 class _Layer(Protocol):
@@ -109,9 +112,15 @@ class CodecDecoder:
         return hidden
 
     def _wave(self, x: Tensor, past: Tensor) -> Tensor:
-        for layer in self._layers:
-            x = layer(x, past)
-        return x.flatten(1)
+        rows = len(x)
+        if x.device.type == "cpu":
+            rows = max(1, _FRAMES_IN_CACHE // x.shape[1])
+        waves = []
+        for wave, own in zip(torch.split(x, rows), torch.split(past, rows), strict=True):
+            for layer in self._layers:
+                wave = layer(wave, own)
+            waves.append(wave.flatten(1))
+        return torch.cat(waves)
 
 
 def _layers(official: Any, plan: Plan) -> list[_Layer]:
