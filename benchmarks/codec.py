@@ -6,7 +6,7 @@ thread it is that thread's own time, which other work on the machine hardly chan
 decoder has no state: its frames stand alone, so its audio would click at every window.
 
     python benchmarks/codec.py
-    python benchmarks/codec.py --threads 1 --dtypes float32
+    python benchmarks/codec.py --threads 1 --dtypes float32 bfloat16 --batches 1
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from torch import Tensor
 
 from qwen3_tts_live.model.codec import CodecDecoder
 
-FRAMES = (1, 2, 4, 8)
-BATCHES = (1, 8)
 FRAME_MS = 80.0
 
 
@@ -37,11 +35,15 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="default: cpu")
     parser.add_argument("--threads", type=int, default=2, help="default: 2")
     parser.add_argument(
+        "--frames", nargs="+", type=int, default=[1, 2, 4, 8], help="a call; default: 1 2 4 8"
+    )
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8], help="default: 1 8")
+    parser.add_argument(
         "--dtypes",
         nargs="+",
-        default=["float32", "bfloat16"],
+        default=["float32"],
         choices=["float32", "bfloat16", "float16"],
-        help="default: float32 bfloat16",
+        help="default: float32",
     )
     parser.add_argument("--seconds", type=float, default=8, help="for each cell; default: 8")
     parser.add_argument("--name", help="of the result; default: codec-DEVICE")
@@ -69,14 +71,14 @@ def main() -> None:
 def _measure(official: Any, dtype: torch.dtype, args: argparse.Namespace) -> dict[str, Any]:
     codec = CodecDecoder(official, dtype)
     theirs = copy.deepcopy(official).to(dtype)
-    codes = torch.randint(2048, (max(BATCHES), 16, 40), device=args.device)
+    codes = torch.randint(2048, (max(args.batches), 16, 40), device=args.device)
     measured = {
         "bytes_of_state_a_slot": codec.init_state(1, args.device).bytes_per_slot,
         **_errors(official, theirs, codec, codes[:1]),
         "cells": [],
     }
-    for batch in BATCHES:
-        for frames in FRAMES:
+    for batch in args.batches:
+        for frames in args.frames:
             window = codes[:batch, :, :frames].contiguous()
             ours = _stepper(codec, window)
             best = _fastest([ours, lambda window=window: theirs(window)], args)
