@@ -137,10 +137,9 @@ class Conv:
         self._past = plan.place(self.delay, self._channels)
         self._dtype = dtype or plan.dtype
         weight, bias = weight.to(self._dtype), bias.to(self._dtype)
+        large = plan.rate >= _STEPS_FOR_TAPS and self._channels >= _CHANNELS_FOR_TAPS
         # Sums of taps are rounded one by one: only where that is in fp32.
-        on_cpu = weight.device.type == "cpu" and weight.dtype == torch.float32
-        long = plan.rate >= _STEPS_FOR_TAPS and self._channels >= _CHANNELS_FOR_TAPS
-        if on_cpu and long:
+        if large and weight.device.type == "cpu" and weight.dtype == torch.float32:
             self._forward = self._by_taps
             self._weights = weight.permute(2, 1, 0).contiguous().unbind(0)  # (in, out) each
             self._bias = bias
