@@ -35,6 +35,7 @@ from qwen3_tts_live.model.runner import SpeechRunner
 
 FRAME = 0.08  # seconds of audio
 TEXT = "Thank you for calling, I have found your order and it will arrive tomorrow."
+MAX_LENGTH = 2048  # rows of a slot
 _PREDICTOR_PASSES = 15
 
 
@@ -57,7 +58,9 @@ class Ours:
             language_id=checkpoint.languages["english"],
             speaker_embedding=voice,
         )
-        self.runner: SpeechRunner = build_runner(checkpoint, slots=slots, quantize=quantize)
+        self.runner: SpeechRunner = build_runner(
+            checkpoint, slots=slots, quantize=quantize, max_length=MAX_LENGTH
+        )
 
     def first_audio(self) -> tuple[float, float]:
         """Return the seconds to the first frame's PCM, and to the second's.
@@ -150,6 +153,12 @@ def floor_seconds(shape: Any, quantize: str, dtype: str, read: float) -> dict[st
     return {"bytes_a_frame": bytes_read, "read_bytes_a_second": read, "seconds": bytes_read / read}
 
 
+def slot_bytes(shape: Any, dtype: str, runner_length: int) -> int:
+    """Return what a slot takes of keys and values when all its rows are used, codec state aside."""
+    row = 2 * shape.layers * shape.kv_heads * shape.head_dim * DTYPES[dtype].itemsize
+    return int(row * runner_length)
+
+
 def _layer(hidden: int, intermediate: int, heads: int, kv_heads: int, head_dim: int) -> int:
     return hidden * head_dim * 2 * (heads + kv_heads) + 3 * hidden * intermediate
 
@@ -188,6 +197,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     result["first_frame_ms"] = percentiles([1000 * one for one, _ in first])
     result["second_frame_ms"] = percentiles([1000 * two for _, two in first])
     result["batches"] = [_batch(ours, batch, options) for batch in batches]
+    result["slot_bytes_of_keys_and_values"] = slot_bytes(shape, options.dtype, MAX_LENGTH)
     result["memory_bytes"] = _memory(options.device) - before
     in_time = [row["streams"] for row in result["batches"] if row["step_ms"]["p95"] <= 80]
     result["real_time_streams_at_least"] = max(in_time, default=0)

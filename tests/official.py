@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qwen3_tts_live.model.codec import CodecDecoder
 from qwen3_tts_live.model.contract import Prompt, Runner, Sampling, TextLayout
 from qwen3_tts_live.model.qwen_tts import load_qwen_tts
+from qwen3_tts_live.model.speech_model import SpeechModel
 
 GREEDY = Sampling(greedy=True)
 
@@ -43,7 +45,18 @@ class Official:
 
     @property
     def role_ids(self) -> list[int]:
-        return self._ids("<|im_start|>assistant\n")
+        return self.ids("<|im_start|>assistant\n")
+
+    def parts(self, max_length: int = 2048) -> tuple[SpeechModel, CodecDecoder]:
+        """Our modules on its weights."""
+        model = SpeechModel(
+            self.model.talker, self.model.config, self.role_ids, max_length=max_length
+        )
+        return model, CodecDecoder(self.model.speech_tokenizer.model.decoder)
+
+    def ids(self, text: str) -> list[int]:
+        """The tokens of `text`, special ones included."""
+        return list(self._tensor(text)[0].tolist())
 
     def codes(self, ask: Ask, frames: int, **sampling: Any) -> NDArray[np.int64]:
         """What the official `generate` says, at most `frames` frames: (n, 16)."""
@@ -83,21 +96,18 @@ class Official:
         if dialect and language in ("auto", "chinese"):
             language = dialect
         return Prompt(
-            text_ids=self._ids(ask.text),
+            text_ids=self.ids(ask.text),
             text_complete=True,
             layout=ask.layout,
             language_id=None if language == "auto" else config.codec_language_id[language],
             speaker_id=config.spk_id[ask.speaker] if ask.speaker else None,
             speaker_embedding=ask.embedding,
             instruct_ids=(
-                self._ids(f"<|im_start|>user\n{ask.instruct}<|im_end|>\n") if ask.instruct else ()
+                self.ids(f"<|im_start|>user\n{ask.instruct}<|im_end|>\n") if ask.instruct else ()
             ),
-            reference_text_ids=self._ids(ask.ref_text) if ask.ref_text else (),
+            reference_text_ids=self.ids(ask.ref_text) if ask.ref_text else (),
             reference_codes=ask.codes,
         )
-
-    def _ids(self, text: str) -> list[int]:
-        return list(self._tensor(text)[0].tolist())
 
     def _tensor(self, text: str) -> torch.Tensor:
         found: torch.Tensor = self.tts.processor(text=text, return_tensors="pt")["input_ids"]

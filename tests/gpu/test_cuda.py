@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from random_checkpoint import TINY, write_checkpoint
 
 from official import GREEDY, Ask, Official, spoken
-from qwen3_tts_live.model.codec import CodecDecoder
 from qwen3_tts_live.model.contract import Sampling
 from qwen3_tts_live.model.graphs import GraphSteps
 from qwen3_tts_live.model.runner import SpeechRunner
-from qwen3_tts_live.model.speech_model import SpeechModel
 from qwen3_tts_live.model.steps import EagerSteps
 
 pytestmark = [
@@ -25,20 +22,18 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def official(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Official]:
-    folder = write_checkpoint(tmp_path_factory.mktemp("cuda"), TINY)
-    loaded = Official(folder)
+def official(tiny_base: Path) -> Official:
+    loaded = Official(tiny_base)
     loaded.model.to("cuda")
     loaded.model.speech_tokenizer.model.to("cuda")
-    yield loaded
+    return loaded
 
 
 @pytest.fixture(scope="module")
 def runners(official: Official) -> tuple[SpeechRunner, SpeechRunner]:
     with torch.inference_mode():
         torch.cuda.set_stream(torch.cuda.Stream())
-        model = SpeechModel(official.model.talker, official.model.config, official.role_ids)
-        codec = CodecDecoder(official.model.speech_tokenizer.model.decoder)
+        model, codec = official.parts()
         graphs = GraphSteps(model, codec, 5)
         graphs.capture_usual()
         eager = EagerSteps(model, codec, 5)

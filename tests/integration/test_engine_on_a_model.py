@@ -13,7 +13,6 @@ import psutil
 import pytest
 import torch
 from numpy.typing import NDArray
-from random_checkpoint import TINY, write_checkpoint
 
 from fakes import FakeClock
 from official import Ask, Official
@@ -30,10 +29,8 @@ from qwen3_tts_live.engine.requests import (
     Request,
     Submit,
 )
-from qwen3_tts_live.model.codec import CodecDecoder
 from qwen3_tts_live.model.contract import Frame, Prompt, Runner, Sampling
 from qwen3_tts_live.model.runner import SpeechRunner
-from qwen3_tts_live.model.speech_model import SpeechModel
 from qwen3_tts_live.model.steps import EagerSteps
 
 
@@ -59,10 +56,7 @@ class Bench:
 
     def __init__(self, folder: Path, slots: int = 3) -> None:
         official = Official(folder)
-        model = SpeechModel(
-            official.model.talker, official.model.config, official.role_ids, max_length=600
-        )
-        codec = CodecDecoder(official.model.speech_tokenizer.model.decoder)
+        model, codec = official.parts(max_length=600)
         self.runner = Counted(SpeechRunner(model, EagerSteps(model, codec, slots)))
         self.events: list[Event] = []
         self.core = EngineCore(self.runner, emit=self.events.append, clock=FakeClock())
@@ -95,18 +89,18 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def endless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    yield Bench(write_checkpoint(tmp_path_factory.mktemp("endless"), TINY))
+def endless(tiny_base: Path) -> Bench:
+    return Bench(tiny_base)
 
 
 @pytest.fixture(scope="module")
-def ending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    yield Bench(write_checkpoint(tmp_path_factory.mktemp("ending"), TINY, ends=True))
+def ending(tiny_ending: Path) -> Bench:
+    return Bench(tiny_ending)
 
 
 @pytest.fixture(scope="module")
-def looping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    yield Bench(write_checkpoint(tmp_path_factory.mktemp("looping"), TINY, loops=True))
+def looping(checkpoint_at: Callable[..., Path]) -> Bench:
+    return Bench(checkpoint_at(loops=True))
 
 
 @pytest.fixture(autouse=True)

@@ -157,6 +157,28 @@ async def test_a_worker_that_dies_fails_its_segment_and_is_replaced(
     assert len(workers()) == 2
 
 
+async def test_a_worker_that_died_while_idle_costs_nobody_anything(backend: PreviewBackend) -> None:
+    for worker in workers():
+        os.kill(worker.pid, signal.SIGKILL)
+    # Nothing waited in between: their end is found by asking them.
+    spoken = await asyncio.gather(*(speak(backend, "As if nothing happened.") for _ in range(4)))
+    assert all(len(audio(events)) for events in spoken)
+    assert len(workers()) == 2
+
+
+async def test_closing_while_a_worker_starts_leaves_no_process_and_tells_who_waits() -> None:
+    backend = await PreviewBackend.open(workers=1)
+    [first] = workers()
+    os.kill(first.pid, signal.SIGKILL)
+    waiting = [asyncio.create_task(speak(backend, "Hello.")) for _ in range(3)]
+    while all(child.pid == first.pid for child in psutil.Process().children()):
+        await asyncio.sleep(0.001)  # until the process that replaces it is there
+    await backend.aclose()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [ClosedError] * 3
+    assert workers() == []
+
+
 async def test_closing_leaves_no_process_and_refuses_more() -> None:
     backend = await PreviewBackend.open(workers=2)
     assert len(workers()) == 2

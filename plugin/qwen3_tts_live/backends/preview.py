@@ -14,7 +14,7 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from qwen3_tts_live.errors import (
     BackendError,
     BackendUnavailableError,
     ClosedError,
+    SpeechError,
 )
 
 __all__ = ["PreviewBackend"]
@@ -47,6 +48,7 @@ _ESPEAK_VARIANT = {"default": "", "female": "+f3", "deep": "+m3", "whisper": "+w
 # machine that is busy. One that takes longer is stuck, and is replaced.
 _STOP_SECONDS = 2.0
 _START_SECONDS = 20.0
+_PIPE_BROKEN = (OSError, asyncio.IncompleteReadError)
 _BLANK = dict.fromkeys((*range(32), *range(127, 160), *range(0xD800, 0xE000)), " ")
 
 
@@ -67,6 +69,7 @@ class PreviewBackend:
     def __init__(self, workers: int | None = None) -> None:
         self._workers = [_Worker() for _ in range(workers or min(4, os.cpu_count() or 1))]
         self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
+        self._at_work: set[asyncio.Task[None]] = set()  # each starts a worker or speaks with one
         self._closed = False
 
     @classmethod
@@ -82,7 +85,7 @@ class PreviewBackend:
             )
         backend = cls(workers)
         try:
-            await asyncio.gather(*(worker.start() for worker in backend._workers))
+            await asyncio.gather(*(backend._work(worker.start()) for worker in backend._workers))
         except BaseException:
             await backend.aclose()
             raise
@@ -97,21 +100,35 @@ class PreviewBackend:
         voice = _ESPEAK_LANGUAGE[segment.language] + _ESPEAK_VARIANT[segment.voice or "default"]
         text = segment.text.translate(_BLANK)  # one character for one: offsets stay true
         worker = await self._idle.get()
+        if self._closed:
+            self._idle.put_nowait(worker)  # for the next who waits, to be told the same
+            raise ClosedError("the embedded voice was closed")
         speech = _Speech(worker, json.dumps({"text": text, "voice": voice}).encode())
+        speech.task = self._work(speech.run())
         # The worker is free again as soon as it has spoken: a consumer that is slow to take a
         # segment must not keep others waiting.
         speech.task.add_done_callback(lambda _: self._idle.put_nowait(worker))
         try:
             while (event := await speech.events.get()) is not None:
-                if isinstance(event, BackendError):
+                if isinstance(event, SpeechError):
                     raise event
                 yield event
         finally:
             await to_the_end(speech.stop())
 
+    def _work(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name="preview-worker")
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
+        return task
+
     async def aclose(self) -> None:
-        """End the workers."""
+        """End the workers, also those that are just being started."""
         self._closed = True
+        at_work = tuple(self._at_work)
+        for task in at_work:
+            task.cancel()
+        await asyncio.gather(*at_work, return_exceptions=True)  # told to those who wait for them
         await asyncio.gather(*(worker.aclose() for worker in self._workers))
 
 
@@ -122,17 +139,20 @@ class _Speech:
     """
 
     def __init__(self, worker: _Worker, request: bytes) -> None:
-        self.events: asyncio.Queue[BackendEvent | BackendError | None] = asyncio.Queue()
+        self.events: asyncio.Queue[BackendEvent | SpeechError | None] = asyncio.Queue()
+        self.task: asyncio.Task[None]
         self._worker = worker
         self._request = request
-        self.task = asyncio.create_task(self._run(), name="preview-segment")
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
         try:
             async for event in self._worker.speak(self._request):
                 self.events.put_nowait(event)
         except BackendError as error:
             self.events.put_nowait(error)
+        except asyncio.CancelledError:
+            self.events.put_nowait(ClosedError("the embedded voice was closed"))
+            raise
         else:
             self.events.put_nowait(None)
 
@@ -174,10 +194,17 @@ class _Worker:
         if self._process is None or self._process.returncode is not None:
             await self.start()
         try:
-            await self._send(request)
-            while (event := _decode(*await self._receive())) is not None:
+            first = await self._ask(request)
+        except _PIPE_BROKEN:  # it died while it was idle, and its end was not noticed yet
+            await self.aclose()
+            await self.start()
+            first = None
+        try:
+            answer = first or await self._ask(request)
+            while (event := _decode(*answer)) is not None:
                 yield event
-        except (OSError, asyncio.IncompleteReadError) as error:
+                answer = await self._receive()
+        except _PIPE_BROKEN as error:
             await self.aclose()
             raise BackendCrashedError(
                 "the embedded voice's process died while it spoke; it will be started again"
@@ -199,10 +226,12 @@ class _Worker:
             process.kill()  # it holds nothing that a gentler end would save
         await process.wait()
 
-    async def _send(self, message: bytes) -> None:
+    async def _ask(self, request: bytes) -> tuple[bytes, bytes]:
+        """Send `request` and return the first message of its answer."""
         assert self._process is not None and self._process.stdin is not None
-        self._process.stdin.write(wire.LENGTH.pack(len(message)) + message)
+        self._process.stdin.write(wire.LENGTH.pack(len(request)) + request)
         await self._process.stdin.drain()
+        return await self._receive()
 
     async def _receive(self) -> tuple[bytes, bytes]:
         if self._process is None or self._process.stdout is None:

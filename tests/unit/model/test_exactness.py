@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,12 @@ from random_checkpoint import NARROW, TINY, WIDE, Shape, write_checkpoint
 
 from official import GREEDY, Ask, Official, spoken
 from qwen3_tts_live.engine.live_text import LiveText
-from qwen3_tts_live.model.codec import CodecDecoder
 from qwen3_tts_live.model.contract import Prompt, Runner, Sampling
 from qwen3_tts_live.model.runner import SpeechRunner
-from qwen3_tts_live.model.speech_model import SpeechModel
 from qwen3_tts_live.model.steps import EagerSteps
 
 LAYOUTS = ("track", "prefill")
 LANGUAGES = ("Auto", "English", "Chinese")
-
-
-def runner_of(official: Official, slots: int = 8) -> Runner:
-    model = SpeechModel(official.model.talker, official.model.config, official.role_ids)
-    codec = CodecDecoder(official.model.speech_tokenizer.model.decoder, dtype=torch.float32)
-    return SpeechRunner(model, EagerSteps(model, codec, slots))
 
 
 class Pair:
@@ -35,7 +26,8 @@ class Pair:
 
     def __init__(self, folder: Path) -> None:
         self.official = Official(folder)
-        self.runner = runner_of(self.official)
+        model, codec = self.official.parts()
+        self.runner = SpeechRunner(model, EagerSteps(model, codec, 8))
         rng = np.random.default_rng(1)
         hidden = self.official.talker_config.hidden_size
         self.voice: dict[str, Any] = {"embedding": rng.standard_normal(hidden, np.float32)}
@@ -50,12 +42,12 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pair]]:
-    made = {}
-    for kind in ("base", "custom_voice", "voice_design"):
-        folder = tmp_path_factory.mktemp(kind)
-        made[kind] = Pair(write_checkpoint(folder, TINY, model_type=kind, size="1b7"))
-    yield made
+def pairs(tiny_base: Path, tiny_custom_voice: Path, tiny_voice_design: Path) -> dict[str, Pair]:
+    return {
+        "base": Pair(tiny_base),
+        "custom_voice": Pair(tiny_custom_voice),
+        "voice_design": Pair(tiny_voice_design),
+    }
 
 
 @pytest.mark.parametrize(("layout", "language"), list(product(LAYOUTS, LANGUAGES)))
@@ -131,7 +123,7 @@ def test_the_repetition_penalty_holds_in_greedy_speech_too(tmp_path: Path) -> No
 
 def live(pair: Pair, prompt: Prompt, pieces: list[str], frames: int) -> np.ndarray:
     """Speak `pieces` as they come, each when the speech has used up the text before it."""
-    text = LiveText(pair.official._ids)
+    text = LiveText(pair.official.ids)
     waiting = [*pieces]
     ids = text.push(waiting.pop(0))
     while not ids and waiting:
@@ -223,3 +215,30 @@ def test_seeds_repeat_and_differ(pairs: dict[str, Pair]) -> None:
     again, _ = spoken(pair.runner, [prompt] * 2, 10, [Sampling(seed=1), Sampling(seed=2)])
     assert np.array_equal(one, again)
     assert (one != other).mean() > 0.8
+
+
+def test_sampled_speech_has_audio_codes_only_and_does_not_end_at_once(tmp_path: Path) -> None:
+    """The control ids are never drawn, and the end not among the first two."""
+    pair = Pair(write_checkpoint(tmp_path, TINY, ends=True))
+    prompt = pair.official.prompt(Ask(text="a", **pair.voice))
+    hot = [Sampling(seed=seed, temperature=50.0, top_k=0) for seed in range(8)]
+    said = spoken(pair.runner, [prompt] * 8, 40, hot)
+    assert all(len(codes) >= 2 for codes in said)
+    assert max(codes.max() for codes in said) < 2048
+    assert len({int(code) for codes in said for code in codes[:, 0]}) > 50
+
+
+def test_the_likeliest_codes_on_a_given_history_are_those_of_greedy_speech(
+    pairs: dict[str, Pair],
+) -> None:
+    model, _ = pairs["base"].official.parts()
+    codes = torch.from_numpy(np.random.default_rng(3).integers(0, 2048, (4, 16)))
+    state = model.empty_state(4)
+    state.hidden.normal_(generator=torch.Generator().manual_seed(3))
+    for slot in range(4):
+        state.sampling.set(slot, GREEDY)
+    said = model.predict(state, torch.arange(4), 1)
+    assert torch.equal(model.predictor.likeliest(state.hidden, said), said[:, 1:])
+    # Later codes change nothing: it is what would have been chosen at each place.
+    other = torch.cat([said[:, :8], codes[:, 8:]], dim=1)
+    assert torch.equal(model.predictor.likeliest(state.hidden, other)[:, :8], said[:, 1:9])

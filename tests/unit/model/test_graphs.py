@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from random_checkpoint import TINY, write_checkpoint
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
@@ -34,10 +34,7 @@ class Loaded:
 
     def __init__(self, official: Official) -> None:
         self.official = official
-        self.model = SpeechModel(
-            official.model.talker, official.model.config, official.role_ids, max_length=700
-        )
-        self.codec = CodecDecoder(official.model.speech_tokenizer.model.decoder)
+        self.model, self.codec = official.parts(max_length=700)
         hidden = official.talker_config.hidden_size
         self.voice = np.random.default_rng(1).standard_normal(hidden, np.float32)
 
@@ -50,9 +47,8 @@ class Loaded:
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
-    folder = write_checkpoint(tmp_path_factory.mktemp("graphs"), TINY)
-    yield Loaded(Official(folder))
+def loaded(tiny_base: Path) -> Loaded:
+    return Loaded(Official(tiny_base))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 5])

@@ -6,6 +6,7 @@ override what differs. Knows no pattern: rules find, readers say.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import ClassVar
@@ -22,7 +23,7 @@ Day = tuple[int | None, int, int | None]  # year, month, day
 Clock = tuple[int, int | None, int | None]  # hour, minute, second
 
 
-class Reader:
+class Reader(ABC):
     """Says numbers and what is made of them in one language."""
 
     language = ""
@@ -58,13 +59,15 @@ class Reader:
 
     # ------------------------------------------------------------ numbers
 
+    @abstractmethod
     def cardinal(self, digits: str, gender: str = "") -> str:
         """Say a whole number. `gender` is given where a counted word follows."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def ordinal(self, digits: str, gender: str = "m") -> str:
         """Say "third"."""
-        raise NotImplementedError
+        ...
 
     def inflected_ordinal(self, digits: str, gender: str, case: str) -> str:
         """Say an ordinal in a gender and a case, where the language has cases."""
@@ -175,19 +178,22 @@ class Reader:
         """Say the result of a game."""
         return self.join([self.whole(first), self.word("versus"), self.whole(second)])
 
+    @abstractmethod
     def fraction(self, whole: str, top: str, bottom: str) -> str:
         """Say "one and a half"; `whole` may be empty."""
-        raise NotImplementedError
+        ...
 
     # ------------------------------------------------------------ calendar and clock
 
+    @abstractmethod
     def date(self, day: Day, before: str) -> str:
         """Say a date that is written in digits; `before` is the text before it."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def clock(self, clock: Clock, half: str = "") -> str:
         """Say a time of day; `half` is "am", "pm" or empty."""
-        raise NotImplementedError
+        ...
 
     def duration(self, clock: Clock) -> str:
         """Say hours, minutes and seconds."""
