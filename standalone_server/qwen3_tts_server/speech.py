@@ -57,6 +57,7 @@ class StreamRequest:
     text: str
     client_id: str
     language: str
+    voice: str | None
     normalizer: NormalizerSettings
 
     @classmethod
@@ -71,6 +72,7 @@ class StreamRequest:
             text=text_field(fields),
             client_id=client_id(request, string_field(fields, "client_id")),
             language=string_field(fields, "language") or "Auto",
+            voice=string_field(fields, "voice") or None,
             normalizer=chosen_normalizer(fields, base),
         )
 
@@ -115,7 +117,7 @@ class SpeechApi:
         self.draining = False
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """POST /tts/stream {text, language, client_id} -> audio as it is made."""
+        """POST /tts/stream {text, language, voice, client_id} -> audio as it is made."""
         if request.content_type != "application/json":
             # Also keeps out forms of other sites, which cannot send this type without asking.
             return problem(request, 415, "content_type", "send content-type: application/json")
@@ -127,7 +129,9 @@ class SpeechApi:
         try:
             session = await self._synthesizer().open_session(session_id=wanted.client_id)
             position = session.queued
-            options = SessionOptions(language=wanted.language, normalizer=wanted.normalizer)
+            options = SessionOptions(
+                voice=wanted.voice, language=wanted.language, normalizer=wanted.normalizer
+            )
             utterance = session.utter(wanted.text, options=options)
         except SpeechError:
             self._metrics.request_ended("refused")

@@ -223,6 +223,7 @@ BAD = {
     "empty text": (b'{"text": " \\n"}', "empty"),
     "language of a wrong type": (b'{"text": "x", "language": ["en"]}', "language"),
     "unknown language": (b'{"text": "x", "language": "Klingon"}', "Chinese"),
+    "unknown voice": (b'{"text": "x", "voice": "nobody"}', "anna"),
     "client_id of a wrong type": (b'{"text": "x", "client_id": 1}', "client_id"),
     "client_id with spaces": (b'{"text": "x", "client_id": "a b"}', "client_id"),
     "client_id too long": (b'{"text": "x", "client_id": "' + b"a" * 129 + b'"}', "client_id"),
