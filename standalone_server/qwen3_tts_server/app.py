@@ -10,6 +10,7 @@ from aiohttp import web
 
 from qwen3_tts_live.errors import OverloadedError
 from qwen3_tts_live.synthesizer import Synthesizer
+from qwen3_tts_server.access import Access
 from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import add_headers, guard
@@ -39,8 +40,9 @@ class Server:
     def _build(self) -> web.Application:
         # A character of text takes at most 12 bytes of JSON (an escaped surrogate pair).
         body_limit = 12 * self._options.max_text + 4096
-        app = web.Application(middlewares=[guard], client_max_size=body_limit)
-        app.on_response_prepare.append(add_headers)
+        access = Access(self._options)
+        app = web.Application(middlewares=[guard, access.check], client_max_size=body_limit)
+        app.on_response_prepare.extend([add_headers, access.add_headers])
         app.add_routes(
             [
                 web.post("/tts/stream", self._speech.stream),
@@ -66,7 +68,11 @@ class Server:
         """
         # Without handler_cancellation a client that leaves while it is queued is never noticed.
         self._runner = web.AppRunner(
-            self.app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0
+            self.app,
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=1.0,
+            keepalive_timeout=self._options.keepalive_timeout,
         )
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._options.host, self._options.port)

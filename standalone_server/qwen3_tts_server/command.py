@@ -118,9 +118,9 @@ def _announce(options: ServerOptions, port: int, model: str) -> None:
     everywhere = options.host in ("0.0.0.0", "::", "")  # a comparison
     address = "localhost" if everywhere else options.host
     logger.info("%s speaks at http://%s:%d/", model, address, port)
-    if everywhere:
+    if everywhere and not options.api_keys:
         logger.warning(
             "listening on every interface without a key: anyone who reaches port %d can speak "
-            "and interrupt; --host 127.0.0.1 keeps it to this machine",
+            "and interrupt; --api-key KEY asks for a key, --host 127.0.0.1 keeps it to this machine",
             port,
         )

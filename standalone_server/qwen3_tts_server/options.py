@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
 
 from qwen3_tts_live.cli.qwen_flags import add_qwen_flags, qwen_options
 from qwen3_tts_live.cli.text_flags import add_text_flags, normalizer_settings
+from qwen3_tts_live.errors import InvalidRequestError
 from qwen3_tts_live.factory import QwenOptions
 from qwen3_tts_live.text import NormalizerSettings
 
@@ -21,6 +25,9 @@ __all__ = ["ServerOptions", "add_arguments", "from_arguments"]
 # The documented defaults of `serve`, which existing clients were tuned to.
 _QWEN = QwenOptions(temperature=0.8, repetition_penalty=1.1, chunk_size=1, pre_buffer=0)
 _TEXT = NormalizerSettings()
+# What may also stand in a WebSocket's subprotocol, and cannot be guessed.
+_KEY = re.compile(r"[A-Za-z0-9._~-]{16,256}")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s*]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +40,34 @@ class ServerOptions:
     text: NormalizerSettings = _TEXT
     host: str = "0.0.0.0"  # documented default; `serve` warns about it
     port: int = 9000
+    api_keys: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    rate_limit: float = 0.0
     max_text: int = 20_000
     max_queued: int = 32
     max_streams: int = 512
     max_clients: int = 1024
     idle_timeout: float = 300.0
+    read_timeout: float = 30.0
     write_timeout: float = 60.0
+    keepalive_timeout: float = 75.0  # above the 60 s after which common proxies give up
+    max_stream_seconds: float = 3600.0
     drain_timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        for key in self.api_keys:
+            if not _KEY.fullmatch(key):
+                raise InvalidRequestError(
+                    "an API key must be 16 to 256 of A-Z, a-z, 0-9, '-', '.', '_' and '~' "
+                    "(openssl rand -hex 32 makes a good one); one of those given is not"
+                )
+        for origin in self.cors_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise InvalidRequestError(
+                    f"--cors-origin {origin[:80]!r} is no origin: give one as a browser sends it, "
+                    "such as https://app.example.com; a * would let any page speak"
+                )
 
 
 def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os.environ) -> None:
@@ -77,6 +105,8 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
         help="env PORT; default: %(default)s; 0 takes a free one",
     )
 
+    _add_access_arguments(parser, environ)
+
     limits = parser.add_argument_group("limits")
     for name, metavar, what in (
         ("max_text", "CHARS", "characters of one request"),
@@ -84,7 +114,16 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
         ("max_streams", "N", "requests of all clients that play or wait; more get 503"),
         ("max_clients", "N", "clients the server remembers; more get 503"),
         ("idle_timeout", "SECONDS", "a silent client is forgotten after this time"),
+        (
+            "rate_limit",
+            "N",
+            "requests a minute of one key, or of one address without keys; "
+            "more get 429; interrupts do not count; 0: no limit",
+        ),
+        ("max_stream_seconds", "SECONDS", "a request that is not over by then is cut off"),
+        ("read_timeout", "SECONDS", "a request whose body takes longer is refused"),
         ("write_timeout", "SECONDS", "a client that reads nothing for this long is cut off"),
+        ("keepalive_timeout", "SECONDS", "a connection that asks nothing for this long is closed"),
         ("drain_timeout", "SECONDS", "how long streams may go on after SIGTERM"),
     ):
         value = getattr(default, name)
@@ -97,6 +136,54 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
         )
 
 
+def _add_access_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    access = parser.add_argument_group("access")
+    access.add_argument(
+        "--api-key",
+        action="append",
+        metavar="KEY",
+        dest="api_keys",
+        default=environ.get("API_KEYS", "").replace(",", " ").split(),
+        help="who sends one of these may use the server; may be given again. Others see command "
+        "lines: better use env API_KEYS (commas between keys) or --api-key-file",
+    )
+    access.add_argument(
+        "--api-key-file",
+        type=Path,
+        metavar="FILE",
+        help="more keys, one a line; # begins a comment",
+    )
+    access.add_argument(
+        "--cors-origin",
+        action="append",
+        metavar="ORIGIN",
+        dest="cors_origins",
+        default=[],
+        help="pages of this origin may use the server too; may be given again (default: only its "
+        "own pages)",
+    )
+    access.add_argument(
+        "--allowed-host",
+        action="append",
+        metavar="NAME",
+        dest="allowed_hosts",
+        default=[],
+        help="answer to this host name only, which keeps DNS rebinding out; may be given again "
+        "(default: to any)",
+    )
+
+
+def _keys(arguments: argparse.Namespace) -> tuple[str, ...]:
+    keys = list(arguments.api_keys)
+    if arguments.api_key_file is not None:
+        lines = arguments.api_key_file.read_text().splitlines()
+        found = [key for line in lines if (key := line.partition("#")[0].strip())]
+        if not found:
+            raise InvalidRequestError(f"{arguments.api_key_file} holds no key")
+        keys += found
+    return tuple(dict.fromkeys(keys))
+
+
 def from_arguments(arguments: argparse.Namespace) -> ServerOptions:
     """Return the options that parsed flags stand for.
 
@@ -104,9 +191,14 @@ def from_arguments(arguments: argparse.Namespace) -> ServerOptions:
         InvalidRequestError: a value makes no sense.
         OSError: a file that a flag names cannot be read.
     """
-    names = [f.name for f in fields(ServerOptions) if f.name not in ("qwen", "text")]
-    return ServerOptions(
-        qwen=qwen_options(arguments, _QWEN),
-        text=normalizer_settings(arguments),
-        **{name: getattr(arguments, name) for name in names},
-    )
+    given: dict[str, Any] = {
+        field.name: getattr(arguments, field.name, None) for field in fields(ServerOptions)
+    }
+    given |= {
+        "qwen": qwen_options(arguments, _QWEN),
+        "text": normalizer_settings(arguments),
+        "api_keys": _keys(arguments),
+        "cors_origins": tuple(arguments.cors_origins),
+        "allowed_hosts": tuple(arguments.allowed_hosts),
+    }
+    return ServerOptions(**given)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -21,7 +22,7 @@ from qwen3_tts_live.errors import (
     TextTooLongError,
 )
 
-__all__ = ["REQUEST_ID", "guard", "problem"]
+__all__ = ["REQUEST_ID", "Refused", "guard", "parse_json", "problem"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,28 @@ _HEADERS = {
 }
 
 
+class Refused(Exception):
+    """An error response, for whoever is too deep to return one; the arguments of `problem`."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+        self.retry_after = retry_after
+        self.headers = headers or {}
+
+
 def problem(
     request: web.Request,
     status: int,
@@ -60,7 +83,7 @@ def problem(
     body["request_id"] = request[REQUEST_ID]
     response = web.json_response({"error": body}, status=status)
     if retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, round(retry_after)))
+        response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
     return response
 
 
@@ -78,6 +101,20 @@ def from_speech_error(request: web.Request, error: SpeechError) -> web.Response:
     )
 
 
+def from_refusal(request: web.Request, error: Refused) -> web.Response:
+    """Return the response for a refusal."""
+    response = problem(
+        request,
+        error.status,
+        error.code,
+        error.message,
+        retryable=error.retryable,
+        retry_after=error.retry_after,
+    )
+    response.headers.update(error.headers)
+    return response
+
+
 @web.middleware
 async def guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -85,12 +122,11 @@ async def guard(
     """Give every request an id, every response its headers, every failure the one shape."""
     request[REQUEST_ID] = secrets.token_hex(8)
     try:
-        # A page of another site may send a POST without asking first; browsers say so here.
-        if request.method == "POST" and request.headers.get("Sec-Fetch-Site") == "cross-site":
-            return problem(request, 403, "cross_site", "requests from other sites are refused")
         return await handler(request)
     except SpeechError as error:
         return from_speech_error(request, error)
+    except Refused as error:
+        return from_refusal(request, error)
     except web.HTTPException as error:
         code = error.reason.lower().replace(" ", "_")
         message = f"{request.method} {request.path}: {error.reason}"

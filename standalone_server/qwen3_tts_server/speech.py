@@ -11,14 +11,14 @@ import logging
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
-from qwen3_tts_live.errors import InvalidRequestError, SpeechError
+from qwen3_tts_live.errors import InvalidRequestError, OverloadedError, SpeechError
 from qwen3_tts_live.synthesizer import (
     Event,
     Finished,
@@ -27,6 +27,7 @@ from qwen3_tts_live.synthesizer import (
     Utterance,
 )
 from qwen3_tts_live.text import NormalizerSettings
+from qwen3_tts_server.access import session_id
 from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import REQUEST_ID, parse_json, problem
@@ -118,16 +119,15 @@ class SpeechApi:
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """POST /tts/stream {text, language, voice, client_id} -> audio as it is made."""
-        if request.content_type != "application/json":
-            # Also keeps out forms of other sites, which cannot send this type without asking.
-            return problem(request, 415, "content_type", "send content-type: application/json")
         if self.draining:
             message = "the server is shutting down"
             return problem(request, 503, "draining", message, retryable=True, retry_after=5)
         arrived = time.monotonic()
         wanted = StreamRequest.parse(await request.read(), request, self._options.text)
         try:
-            session = await self._synthesizer().open_session(session_id=wanted.client_id)
+            session = await self._synthesizer().open_session(
+                session_id=session_id(request, wanted.client_id)
+            )
             position = session.queued
             options = SessionOptions(
                 voice=wanted.voice, language=wanted.language, normalizer=wanted.normalizer
@@ -144,7 +144,7 @@ class SpeechApi:
         """POST /tts/interrupt?client_id= -> what it stopped; 200 also where there was nothing."""
         started = time.monotonic()
         name = client_id(request, await _client_id_in_body(request))
-        session = self._synthesizer().get_session(name)
+        session = self._synthesizer().get_session(session_id(request, name))
         body: dict[str, object] = {"status": "idle", "client_id": name, "queue": "flushed"}
         body |= {"stopped": 0, "flushed": 0, "generated_ms": 0, "delivered_ms": 0}
         if session is not None:
@@ -161,7 +161,8 @@ class SpeechApi:
         response = web.StreamResponse(headers=_AUDIO_HEADERS)
         response.headers["X-Queue-Position"] = str(position)
         try:
-            finished = await self._play(request, response, aiter(utterance), wait=position == 0)
+            playing = self._play(request, response, aiter(utterance), wait=position == 0)
+            finished = await _in_time(playing, self._options.max_stream_seconds)
         except SpeechError as error:
             self._metrics.request_ended("failed")
             if not response.prepared or request.transport is None:
@@ -237,9 +238,17 @@ class SpeechApi:
 
 async def _client_id_in_body(request: web.Request) -> str:
     """Accept {"client_id": ...} in an interrupt's body too; most clients send none."""
-    if request.content_type != "application/json" or not request.can_read_body:
+    if not request.body_exists:
         return ""
     return string_field(parse_json(await request.read()), "client_id")
+
+
+async def _in_time(playing: Awaitable[Finished], seconds: float) -> Finished:
+    try:
+        async with asyncio.timeout(seconds):
+            return await playing
+    except TimeoutError as error:
+        raise OverloadedError(f"the request took more than {seconds:g} s") from error
 
 
 def _hold_little(transport: asyncio.Transport) -> None:

@@ -16,7 +16,7 @@ from qwen3_tts_live.errors import InvalidRequestError, TextTooLongError
 from qwen3_tts_live.text import LexiconEntry, NormalizerSettings, TextFrontEnd, TextSegment
 from qwen3_tts_live.text.languages import canonical_language
 from qwen3_tts_server.options import ServerOptions
-from qwen3_tts_server.problems import parse_json, problem
+from qwen3_tts_server.problems import parse_json
 
 __all__ = ["TextApi", "chosen_normalizer", "string_field", "text_field"]
 
@@ -48,8 +48,6 @@ class TextApi:
 
     async def show(self, request: web.Request) -> web.Response:
         """POST /tts/text {text, language, normalize} -> {"segments": [...]}."""
-        if request.content_type != "application/json":
-            return problem(request, 415, "content_type", "send content-type: application/json")
         fields = parse_json(await request.read())
         text = text_field(fields)
         if len(text) > self._options.max_text:

@@ -6,76 +6,13 @@ import asyncio
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import aiohttp
 import pytest
 
 from fakes import CHUNK, ScriptedBackend, settle, voice_of
 from qwen3_tts_live import SAMPLE_RATE, SessionLimits
-from qwen3_tts_live.session import LiveSynthesizer
-from qwen3_tts_server.app import Server
-from qwen3_tts_server.options import ServerOptions
-
-
-class Running:
-    """A server on a free port, and a client for it."""
-
-    def __init__(self, backend: ScriptedBackend, limits: SessionLimits, **flags: Any) -> None:
-        self.backend = backend
-        self.options = ServerOptions(host="127.0.0.1", port=0, **flags)
-        self.synthesizer = LiveSynthesizer(backend, limits)
-        self.server = Server(self.options)
-
-    async def start(self) -> None:
-        self.port = await self.server.start()
-        self.server.open(self.synthesizer)
-        self.client = aiohttp.ClientSession(f"http://127.0.0.1:{self.port}")
-
-    async def stop(self) -> None:
-        await self.client.close()
-        await self.server.stop()
-        await self.synthesizer.aclose()
-
-    async def speak(self, text: str, client_id: str = "a", **more: Any) -> aiohttp.ClientResponse:
-        body = {"text": text, "client_id": client_id} | more
-        return await self.client.post("/tts/stream", json=body)
-
-    async def interrupt(self, client_id: str = "a") -> dict[str, Any]:
-        async with self.client.post(f"/tts/interrupt?client_id={client_id}") as response:
-            assert response.status == 200
-            return dict(await response.json())
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something the server does on its own; the test's timeout is the limit."""
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
-Start = Callable[..., Awaitable[Running]]
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    running: list[Running] = []
-
-    async def start_one(
-        backend: ScriptedBackend | None = None,
-        limits: SessionLimits | None = None,
-        **flags: Any,
-    ) -> Running:
-        one = Running(backend or ScriptedBackend(), limits or SessionLimits(), **flags)
-        await one.start()
-        running.append(one)
-        return one
-
-    yield start_one
-    for one in running:
-        one.backend.stopping.set()
-        await one.stop()
-        await settle()
-        assert one.backend.running == []
+from serving import Running, Start
 
 
 def values(pcm: bytes) -> set[int]:
