@@ -196,7 +196,7 @@ def _digest(key: str) -> bytes:
 
 def _given_key(request: web.Request) -> str:
     scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    if scheme.lower() in ("bearer", "token"):
+    if scheme.lower() in ("bearer", "token", "api-key"):  # OpenAI, Deepgram, Baseten
         return key.strip()
     if "X-API-Key" in request.headers:
         return request.headers["X-API-Key"]

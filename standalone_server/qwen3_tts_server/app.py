@@ -12,9 +12,11 @@ from qwen3_tts_live.errors import OverloadedError
 from qwen3_tts_live.synthesizer import Synthesizer
 from qwen3_tts_server.access import Access
 from qwen3_tts_server.metrics import Metrics
+from qwen3_tts_server.openai_api import OpenAiApi
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import add_headers, guard
 from qwen3_tts_server.speech import SpeechApi
+from qwen3_tts_server.streaming import Streams
 from qwen3_tts_server.text import TextApi
 
 __all__ = ["Server"]
@@ -33,7 +35,10 @@ class Server:
         self._opened: Synthesizer | None = None
         self._options = options
         self._metrics = Metrics()
-        self._speech = SpeechApi(lambda: self._synthesizer, options, self._metrics)
+        self.streams = Streams(options, self._metrics)
+        shared = (lambda: self._synthesizer, options, self._metrics, self.streams)
+        self._speech = SpeechApi(*shared)
+        self._openai = OpenAiApi(*shared)
         self._runner: web.AppRunner | None = None
         self.app = self._build()
 
@@ -48,6 +53,7 @@ class Server:
                 web.post("/tts/stream", self._speech.stream),
                 web.post("/tts/interrupt", self._speech.interrupt),
                 web.post("/tts/text", TextApi(self._options).show),
+                *self._openai.routes,
                 web.get("/health", self._health),
                 web.get("/ready", self._ready),
                 web.get("/metrics", self._render_metrics),
@@ -89,12 +95,12 @@ class Server:
 
     async def stop(self) -> None:
         """Refuse new requests, let running ones end within the drain time, then cut the rest."""
-        self._speech.draining = True
+        self.streams.draining = True
         try:
             async with asyncio.timeout(self._options.drain_timeout):
-                await self._speech.drained()
+                await self.streams.drained()
         except TimeoutError:
-            self._speech.cut_all()
+            self.streams.cut_all()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -108,7 +114,7 @@ class Server:
 
     @property
     def _state(self) -> str:
-        if self._speech.draining:
+        if self.streams.draining:
             return "draining"
         if self._opened is None:
             return "loading"

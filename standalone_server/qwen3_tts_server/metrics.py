@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from qwen3_tts_live.errors import SpeechError
 from qwen3_tts_live.synthesizer import (
     EngineMetrics,
     Finished,
@@ -82,6 +84,15 @@ class Metrics:
     def request_ended(self, outcome: str) -> None:
         """Count a request: completed, interrupted, failed, refused or left."""
         self._requests.labels(outcome).inc()
+
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Count a request whose queueing fails."""
+        try:
+            yield
+        except SpeechError:
+            self.request_ended("refused")
+            raise
 
     def finished(self, finished: Finished, seconds: float, audio_seconds: float) -> None:
         """Take the timings of a request that reached its end, `seconds` after it came."""

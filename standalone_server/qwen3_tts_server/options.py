@@ -9,7 +9,7 @@ import argparse
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class ServerOptions:
     model_path: str | None = None
     qwen: QwenOptions = _QWEN
     text: NormalizerSettings = _TEXT
+    voice_aliases: Mapping[str, str] = field(default_factory=dict)
     host: str = "0.0.0.0"  # documented default; `serve` warns about it
     port: int = 9000
     api_keys: tuple[str, ...] = ()
@@ -89,6 +90,14 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
         default=environ.get("MODEL_PATH"),
         help="a Qwen3-TTS checkpoint: a folder or a Hugging Face repository (env MODEL_PATH; "
         "REF_AUDIO_PATH is that of --ref-audio)",
+    )
+    speech.add_argument(
+        "--voice-alias",
+        metavar="NAME=VOICE",
+        action="append",
+        default=[],
+        help="a further name of a voice, for the APIs that are like others' (repeatable): "
+        "alloy=Vivian; OpenAI's own names stand for the default voice otherwise",
     )
     # REF_AUDIO_PATH is the environment's name for --ref-audio.
     add_qwen_flags(parser, replace(default.qwen, ref_audio=environ.get("REF_AUDIO_PATH")))
@@ -192,13 +201,21 @@ def from_arguments(arguments: argparse.Namespace) -> ServerOptions:
         OSError: a file that a flag names cannot be read.
     """
     given: dict[str, Any] = {
-        field.name: getattr(arguments, field.name, None) for field in fields(ServerOptions)
+        name: getattr(arguments, name, None) for name in (f.name for f in fields(ServerOptions))
     }
     given |= {
         "qwen": qwen_options(arguments, _QWEN),
         "text": normalizer_settings(arguments),
+        "voice_aliases": dict(map(_alias, arguments.voice_alias)),
         "api_keys": _keys(arguments),
         "cors_origins": tuple(arguments.cors_origins),
         "allowed_hosts": tuple(arguments.allowed_hosts),
     }
     return ServerOptions(**given)
+
+
+def _alias(text: str) -> tuple[str, str]:
+    name, equals, voice = text.partition("=")
+    if not (name and equals and voice):
+        raise InvalidRequestError(f"--voice-alias {text!r}: write NAME=VOICE, as in alloy=Vivian")
+    return name, voice

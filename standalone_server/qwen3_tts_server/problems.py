@@ -1,6 +1,9 @@
 """What clients did wrong, or we did: one JSON shape for every error.
 
-{"error": {"code": "queue_full", "message": "...", "retryable": true, "request_id": "..."}}
+{"error": {"code": "queue_full", "message": "...", "type": "rate_limit_error", "param": null,
+           "retryable": true, "request_id": "..."}}
+
+`message`, `type`, `code` and `param` are what OpenAI's clients read.
 """
 
 from __future__ import annotations
@@ -20,9 +23,11 @@ from qwen3_tts_live.errors import (
     QueueFullError,
     SpeechError,
     TextTooLongError,
+    UnknownLanguageError,
+    UnknownVoiceError,
 )
 
-__all__ = ["REQUEST_ID", "Refused", "guard", "parse_json", "problem"]
+__all__ = ["REQUEST_ID", "FieldError", "Refused", "guard", "parse_json", "problem"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +41,11 @@ _STATUS: tuple[tuple[type[SpeechError], int], ...] = (
     (InvalidRequestError, 400),
     (SpeechError, 503),
 )
+
+_PARAMS: dict[type[SpeechError], str] = {
+    UnknownVoiceError: "voice",
+    UnknownLanguageError: "language",
+}
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -69,6 +79,19 @@ class Refused(Exception):
         self.headers = headers or {}
 
 
+class FieldError(InvalidRequestError):
+    """A field of a request is missing or wrong.
+
+    Args:
+        field: its name.
+        message: what is wrong with it, and what to send.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 def problem(
     request: web.Request,
     status: int,
@@ -77,14 +100,21 @@ def problem(
     *,
     retryable: bool = False,
     retry_after: float | None = None,
+    param: str | None = None,
 ) -> web.Response:
-    """Return an error response in the one shape."""
-    body = {"code": code, "message": message, "retryable": retryable}
-    body["request_id"] = request[REQUEST_ID]
+    """Return an error response in the one shape; `param` is the field that is to blame."""
+    body: dict[str, object] = {"code": code, "message": message, "param": param}
+    body |= {"type": _kind(status), "retryable": retryable, "request_id": request[REQUEST_ID]}
     response = web.json_response({"error": body}, status=status)
     if retry_after is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
     return response
+
+
+def _kind(status: int) -> str:
+    if status == 429:
+        return "rate_limit_error"
+    return "server_error" if status >= 500 else "invalid_request_error"
 
 
 def from_speech_error(request: web.Request, error: SpeechError) -> web.Response:
@@ -98,6 +128,7 @@ def from_speech_error(request: web.Request, error: SpeechError) -> web.Response:
         error.message,
         retryable=error.retryable,
         retry_after=retry_after,
+        param=error.field if isinstance(error, FieldError) else _PARAMS.get(type(error)),
     )
 
 

@@ -16,7 +16,7 @@ from qwen3_tts_live.errors import InvalidRequestError, TextTooLongError
 from qwen3_tts_live.text import LexiconEntry, NormalizerSettings, TextFrontEnd, TextSegment
 from qwen3_tts_live.text.languages import canonical_language
 from qwen3_tts_server.options import ServerOptions
-from qwen3_tts_server.problems import parse_json
+from qwen3_tts_server.problems import FieldError, parse_json
 
 __all__ = ["TextApi", "chosen_normalizer", "string_field", "text_field"]
 
@@ -79,21 +79,21 @@ def string_field(fields: Mapping[str, object], name: str, *, required: bool = Fa
         return ""
     if not isinstance(value, str):
         kind = "missing" if value is None else f"a {type(value).__name__}"
-        raise InvalidRequestError(f"{name} must be a string; it is {kind}")
+        raise FieldError(name, f"{name} must be a string; it is {kind}")
     return value
 
 
-def text_field(fields: Mapping[str, object]) -> str:
-    """Return the text of a request.
+def text_field(fields: Mapping[str, object], name: str = "text") -> str:
+    """Return the text of a request, which is its field `name`.
 
     Raises:
         InvalidRequestError: it is missing, empty, or no text.
     """
-    text = string_field(fields, "text", required=True)
+    text = string_field(fields, name, required=True)
     if not text.strip():
-        raise InvalidRequestError("text is empty; send what to say")
+        raise FieldError(name, f"{name} is empty; send what to say")
     if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
-        raise InvalidRequestError("text holds a NUL or half of a surrogate pair; send UTF-8 text")
+        raise FieldError(name, f"{name} holds a NUL or half of a surrogate pair; send UTF-8 text")
     return text
 
 

@@ -135,7 +135,7 @@ async def test_an_interrupted_slow_reader_gets_what_was_sent_and_a_clean_end(sta
     running = await start()
     reader, writer = await raw_stream(running, "x" * 4000)
     await running.until(lambda: stalled(running))
-    (transport,) = running.server._speech._sending
+    (transport,) = running.server.streams.sending
     assert transport.get_write_buffer_size() <= 2 * CHUNK + 8  # one piece and its frame
     report = await running.interrupt("slow")
     assert report["stopped"] == 1
@@ -244,7 +244,7 @@ async def raw_stream(
 
 def stalled(running: Running) -> bool:
     """Whether the slow stream has filled every buffer between the backend and its reader."""
-    sending = running.server._speech._sending
+    sending = running.server.streams.sending
     session = running.synthesizer.get_session("slow")
     return (
         any(one.get_write_buffer_size() for one in sending)

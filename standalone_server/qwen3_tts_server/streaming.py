@@ -1,0 +1,186 @@
+"""Sending speech over HTTP while it is made: small buffers, time limits, honest ends.
+
+Every route that answers with audio goes through `Streams`. Knows nothing about what a request
+looks like, nor about who may make it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
+from qwen3_tts_live.errors import OverloadedError, SpeechError
+from qwen3_tts_live.synthesizer import Event, Finished, Utterance
+from qwen3_tts_server.audio_formats import Encoder
+from qwen3_tts_server.metrics import Metrics
+from qwen3_tts_server.options import ServerOptions
+from qwen3_tts_server.problems import REQUEST_ID
+
+__all__ = ["PIECE", "Streams", "hold_little"]
+
+logger = logging.getLogger(__name__)
+
+# What a client that never reads can make the kernel hold: with the system's default it is 80
+# seconds of speech, which no interrupt can take back. Below about 8 KiB each chunk is a wake-up.
+_SEND_BUFFER = 16 * 1024
+#: Bytes handed over at a time: 80 ms of PCM. As each piece waits for the one before to be gone, it
+#: is also the most that this process still holds of a stream when it is interrupted.
+PIECE = 3840
+
+
+class Streams:
+    """The answers that are being sent.
+
+    Args:
+        options: the server's settings.
+        metrics: where to count.
+    """
+
+    def __init__(self, options: ServerOptions, metrics: Metrics) -> None:
+        self._options = options
+        self._metrics = metrics
+        self._open = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self.sending: set[asyncio.Transport] = set()
+        self.draining = False
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Count a stream, so that a server that stops lets it end.
+
+        Raises:
+            OverloadedError: the server is stopping.
+        """
+        if self.draining:
+            raise OverloadedError("the server is shutting down", retry_after=5.0)
+        self._open += 1
+        self._quiet.clear()
+        try:
+            yield
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._quiet.set()
+
+    async def drained(self) -> None:
+        """Wait until no stream is open."""
+        await self._quiet.wait()
+
+    def cut_all(self) -> None:
+        """End every stream that is sending, without its end of body."""
+        for transport in self.sending:
+            transport.abort()
+
+    async def answer(
+        self,
+        request: web.Request,
+        utterance: Utterance,
+        encoder: Encoder,
+        headers: dict[str, str],
+        *,
+        arrived: float,
+        at_once: bool = False,
+    ) -> web.StreamResponse:
+        """Answer `request` with what `utterance` says.
+
+        Args:
+            request: the request.
+            utterance: is over when this returns or raises.
+            encoder: makes the body of it.
+            headers: of the answer; the encoder's type is added unless they have one.
+            arrived: when the request came, by `time.monotonic()`.
+            at_once: send the headers now, rather than with the first audio. What fails before
+                any audio is then no proper error any more.
+
+        Raises:
+            SpeechError: it failed before anything was sent.
+            ConnectionError: the client left, or reads no more.
+        """
+        response = web.StreamResponse(headers={"Content-Type": encoder.content_type} | headers)
+        response.headers["X-Accel-Buffering"] = "no"  # nginx: pass every chunk on at once
+        async with utterance:
+            try:
+                playing = self._play(request, response, utterance, encoder, at_once)
+                finished = await _in_time(playing, self._options.max_stream_seconds)
+            except SpeechError as error:
+                self._metrics.request_ended("failed")
+                if not response.prepared:
+                    raise
+                await self._break_off(request, response, encoder.fail(error), error)
+            except (ConnectionError, asyncio.CancelledError):
+                self._metrics.request_ended("left")
+                raise
+            else:
+                seconds = time.monotonic() - arrived
+                self._metrics.finished(finished, seconds, finished.samples / SAMPLE_RATE)
+            finally:
+                if request.transport is not None:
+                    self.sending.discard(request.transport)
+        return response
+
+    async def _play(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        utterance: Utterance,
+        encoder: Encoder,
+        at_once: bool,
+    ) -> Finished:
+        events: AsyncIterator[Event] = aiter(utterance)
+        event = None if at_once else await anext(events)
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client left")
+        hold_little(transport)
+        await response.prepare(request)
+        self.sending.add(transport)
+        while not isinstance(event, Finished):
+            if isinstance(event, AudioChunk):
+                await self._write(request, response, encoder.encode(event.samples))
+            event = await anext(events)
+        await self._write(request, response, encoder.finish())
+        return event
+
+    async def _write(self, request: web.Request, response: web.StreamResponse, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._options.write_timeout):
+                for start in range(0, len(data), PIECE):
+                    await response.write(data[start : start + PIECE])
+                    await request.writer.drain()
+        except TimeoutError as error:
+            raise ConnectionResetError("the client stopped reading") from error
+
+    async def _break_off(
+        self, request: web.Request, response: web.StreamResponse, last: bytes, error: SpeechError
+    ) -> None:
+        # The status is sent; an unfinished body is the only way left to say that it failed.
+        logger.warning("request %s broke off: %s", request[REQUEST_ID], error.message)
+        try:
+            await self._write(request, response, last)
+        finally:
+            if request.transport is not None:
+                request.transport.abort()
+
+
+async def _in_time(playing: Awaitable[Finished], seconds: float) -> Finished:
+    try:
+        async with asyncio.timeout(seconds):
+            return await playing
+    except TimeoutError as error:
+        raise OverloadedError(f"the request took more than {seconds:g} s") from error
+
+
+def hold_little(transport: asyncio.Transport) -> None:
+    """Let little audio be on its way to the client, where no interrupt can take it back."""
+    transport.set_write_buffer_limits(high=0)  # draining waits until the kernel has everything
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
