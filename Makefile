@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+JOBS   ?= 2
 TEXT   ?= Hello! I speak while I am still being written.
 
 .PHONY: help serve say test check format bench clean
@@ -14,8 +15,10 @@ serve: $(VENV)/.speak ## run the server and its WebUI at http://localhost:9000 (
 say: $(VENV)/.speak ## speak TEXT into out.wav
 	@$(BIN)/qwen3-tts-live say "$(TEXT)" $(FLAGS)
 
+# What is timed by a real clock gets the machine for itself; pytest's 5 says that FLAGS chose nothing.
 test: $(VENV)/.test ## run the tests (no GPU, no network, no weights)
-	@$(BIN)/python -m pytest $(FLAGS)
+	@$(BIN)/python -m pytest -m 'not alone' -n $(JOBS) --dist worksteal $(FLAGS) || [ $$? = 5 ]
+	@$(BIN)/python -m pytest -m alone $(FLAGS) || [ $$? = 5 ]
 
 check: $(VENV)/.test ## format, lint, types, layers, dependencies
 	$(BIN)/ruff format --check .
