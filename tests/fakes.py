@@ -79,6 +79,7 @@ class ScriptedBackend:
         self.free = free
         self.running: list[Run] = []
         self.started: list[str] = []
+        self.asked: list[tuple[str | None, str]] = []  # voice and language of each segment
         self.stopping = asyncio.Event()  # cleared: a stopped segment does not come to its end
         self.stopping.set()
         self.closed = False
@@ -93,6 +94,7 @@ class ScriptedBackend:
         run = Run(segment)
         self.running.append(run)
         self.started.append(segment.text)
+        self.asked.append((segment.voice, segment.language))
         try:
             for character in segment.text:
                 if self.free:
