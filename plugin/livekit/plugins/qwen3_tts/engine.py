@@ -62,6 +62,7 @@ class Engine:
             self._host = Host(lambda: _given(engine))
             self._host.info = engine.info
             self._loop = asyncio.get_running_loop()
+            weakref.finalize(self, _on, self._loop, self._host.release)
 
     @property
     def info(self) -> SynthesizerInfo | None:
@@ -191,8 +192,7 @@ class _EngineThread:
 
     def end(self) -> None:
         """Ask for the end; never waits, as the collector may call this in any thread."""
-        with contextlib.suppress(RuntimeError):  # it has ended
-            self.loop.call_soon_threadsafe(self._end.set)
+        _on(self.loop, self._end.set)
 
     def _run(self, host: Host) -> None:
         try:
@@ -204,6 +204,11 @@ class _EngineThread:
     async def _until_the_end(self, host: Host) -> None:
         await self._end.wait()
         await host.aclose(owned=True)
+
+
+def _on(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # it was closed: there is nothing left to end
+        loop.call_soon_threadsafe(function)
 
 
 async def _given(synthesizer: Synthesizer) -> Synthesizer:

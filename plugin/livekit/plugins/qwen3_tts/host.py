@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 # A stop takes one step of an engine and a round trip; after this long nobody will answer.
 _STOP_SECONDS = 5.0
+# A room has two or three streams at once, and a burst of them must not fill a server with sessions.
+_MAX_IDLE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +114,26 @@ class Host:
                 return session, session.utter(options=options), True
             except ClosedError:  # it was idle for too long, or its server has gone
                 logger.debug("an idle session was closed; taking another")
+        opening = self.spawn(self._new_session())
         try:
-            session = await (await self.synthesizer()).open_session()
-        except ClosedError:  # the connection was lost meanwhile
+            session = await asyncio.shield(opening)
+        except asyncio.CancelledError:  # in the middle of a round trip: the next speech takes it
+            opening.add_done_callback(self._keep)
+            raise
+        return session, session.utter(options=options), False
+
+    async def _new_session(self) -> Session:
+        try:
+            return await (await self.synthesizer()).open_session()
+        except ClosedError:
             if self.closed:
                 raise
-            self._opening = None
-            session = await (await self.synthesizer()).open_session()
-        return session, session.utter(options=options), False
+            self._opening = None  # somebody closed it: open another
+            return await (await self.synthesizer()).open_session()
+
+    def _keep(self, opening: asyncio.Task[Session]) -> None:
+        if not _failed(opening):
+            self.give_back(opening.result())
 
     def prewarm(self) -> None:
         """Open the synthesizer and a session, unless that was done or is being done."""
@@ -129,7 +143,7 @@ class Host:
 
     async def _prewarm(self) -> None:
         try:
-            self.give_back(await (await self.synthesizer()).open_session())
+            self.give_back(await self._new_session())
         except (SpeechError, OSError) as error:  # the first stream will say so, and try again
             logger.warning("the engine could not be opened in advance: %s", error)
         finally:
@@ -137,7 +151,10 @@ class Host:
 
     def give_back(self, session: Session) -> None:
         """Keep a session that has nothing to say any more."""
-        self._idle.append(session)
+        if self.closed or len(self._idle) >= _MAX_IDLE:
+            self.discard(session)
+        else:
+            self._idle.append(session)
 
     def discard(self, session: Session) -> None:
         """Close a session that cannot be relied on, without waiting for it."""
@@ -157,11 +174,17 @@ class Host:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def aclose(self, *, owned: bool) -> None:
-        """Stop all speech; close the synthesizer too if it is `owned`."""
+    def release(self) -> None:
+        """Stop all speech and close the sessions, without waiting for that."""
         self.closed = True
         for speaker in list(self.speakers):
             speaker.cancel()
+        while self._idle:
+            self.discard(self._idle.pop())
+
+    async def aclose(self, *, owned: bool) -> None:
+        """Stop all speech; close the synthesizer too if it is `owned`."""
+        self.release()
         opening, self._opening = self._opening, None
         tasks = [task for task in self._tasks if task is not opening]
         if tasks:
@@ -212,7 +235,8 @@ class Speaker:
             self._utterance.push_text(text)
         except SpeechError as error:
             self._tell(error)
-            self.cancel()
+            if self._task is not None:
+                self._task.cancel()
 
     def end_input(self) -> None:
         """Say that no more text comes; from here on the engine must not fall silent."""
@@ -318,5 +342,5 @@ class Speaker:
         await asyncio.sleep(self._played_until - now - lead)
 
 
-def _failed(opening: asyncio.Task[Synthesizer]) -> bool:
+def _failed(opening: asyncio.Task[Any]) -> bool:
     return opening.cancelled() or opening.exception() is not None

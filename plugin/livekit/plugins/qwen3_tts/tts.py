@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeAlias
@@ -146,7 +146,8 @@ class TTS(tts.TTS[Literal["interrupted"]]):
 
     def prewarm(self) -> None:
         """Open the engine in the background. May be called again and again."""
-        self._engine.prewarm()
+        with suppress(ClosedError):
+            self._engine.prewarm()
 
     def stream(
         self, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
