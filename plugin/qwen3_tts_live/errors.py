@@ -10,6 +10,7 @@
         CapacityError              the whole synthesizer is full
       BackendError                 what makes the sound failed
         BackendUnavailableError    it is not installed, not reachable, or not built yet
+          ConnectionLostError      there is no connection to it at the moment
         BackendCrashedError        it died while it spoke
       ClosedError                  the session or the synthesizer was closed
 
@@ -26,6 +27,7 @@ __all__ = [
     "BackendUnavailableError",
     "CapacityError",
     "ClosedError",
+    "ConnectionLostError",
     "InvalidRequestError",
     "OverloadedError",
     "QueueFullError",
@@ -106,6 +108,13 @@ class BackendUnavailableError(BackendError):
     """The backend is not installed, not reachable, or not in this version."""
 
     code = "backend_unavailable"
+
+
+class ConnectionLostError(BackendUnavailableError):
+    """There is no connection to the server; it is being tried again, so a retry can help."""
+
+    code = "connection_lost"
+    retryable = True
 
 
 class BackendCrashedError(BackendError):

@@ -36,30 +36,34 @@ SCHEMES = {
 
 OpenedT = TypeVar("OpenedT")
 
+_REMOTE = ("ws://", "wss://", "unix:")
 _MISSING = {
-    "ws://": "the WebSocket client",
-    "wss://": "the WebSocket client",
-    "unix:": "the WebSocket client",
     "openai+http://": "the /v1/audio/speech client",
     "openai+https://": "the /v1/audio/speech client",
 }
 
 
 async def open_synthesizer(
-    address: str, *, limits: SessionLimits | None = None, qwen: QwenOptions | None = None
+    address: str,
+    *,
+    limits: SessionLimits | None = None,
+    qwen: QwenOptions | None = None,
+    api_key: str | None = None,
 ) -> Synthesizer:
     """Open what `address` names; it is ready to speak when this returns.
 
     Args:
         address: one of the schemes in the module's docstring.
-        limits: what a synthesizer in this process accepts.
+        limits: what a synthesizer in this process accepts; a server has its own.
         qwen: how Qwen3-TTS runs and speaks; for `qwen:` addresses alone.
+        api_key: for a server that asks for one.
 
     Raises:
-        InvalidRequestError: the address has none of the known schemes, names no checkpoint, or
-            the settings do not fit what it names.
-        BackendUnavailableError: what it names is not installed, cannot be downloaded or loaded,
-            or is not in this version.
+        InvalidRequestError: the address has none of the known schemes, names no checkpoint, the
+            settings do not fit what it names, or a server refuses the key.
+        BackendUnavailableError: what it names is not installed, cannot be downloaded, loaded or
+            reached, or is not in this version.
+        OverloadedError: a server is loading or stopping.
     """
     scheme = next((scheme for scheme in SCHEMES if address.startswith(scheme)), None)
     if scheme is None:
@@ -75,6 +79,10 @@ async def open_synthesizer(
         return LiveSynthesizer(backend, limits, engine=lambda: backend.metrics)
     if qwen is not None and (names := _changed(qwen)):
         raise InvalidRequestError(f"{names}: only qwen: engines have that; {address} has not")
+    if scheme in _REMOTE:
+        from qwen3_tts_live.client import RemoteSynthesizer  # needs aiohttp, which others do not
+
+        return await RemoteSynthesizer.open(address, api_key=api_key)
     return LiveSynthesizer(await _beside_grammars(PreviewBackend.open()), limits)
 
 

@@ -17,21 +17,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
 from qwen3_tts_live.backend import Backend, Pcm, Segment, Word
+from qwen3_tts_live.checks import checked_options
 from qwen3_tts_live.engine.metrics import EngineMetrics
 from qwen3_tts_live.errors import (
     BackendError,
     CapacityError,
     ClosedError,
-    InvalidRequestError,
     QueueFullError,
     SpeechError,
-    UnknownVoiceError,
 )
 from qwen3_tts_live.marks import SegmentMarks, SpeechRate
 from qwen3_tts_live.synthesizer import (
@@ -41,8 +40,8 @@ from qwen3_tts_live.synthesizer import (
     SynthesizerStatus,
 )
 from qwen3_tts_live.text.front_end import TextSegment
-from qwen3_tts_live.text.languages import AUTO, canonical_language
-from qwen3_tts_live.utterance import LiveUtterance, Timer, Turn
+from qwen3_tts_live.turn import LiveUtterance
+from qwen3_tts_live.utterance import Timer, Turn
 
 __all__ = ["LiveSession", "LiveSynthesizer", "SessionLimits"]
 
@@ -95,7 +94,7 @@ class LiveSession:
 
     def utter(
         self, text: str | None = None, *, options: SessionOptions | None = None
-    ) -> LiveUtterance:
+    ) -> LiveUtterance[Turn]:
         """Queue an utterance; see the protocol."""
         self._owner.admit(self)
         turn = Turn(
@@ -353,24 +352,7 @@ class LiveSynthesizer:
 
     def checked(self, options: SessionOptions) -> SessionOptions:
         """Return `options` with names made canonical; raise what they get wrong."""
-        language = canonical_language(options.language)
-        if language not in (AUTO, *self.info.languages):
-            known = ", ".join(self.info.languages)
-            raise InvalidRequestError(
-                f"{self.info.model} does not speak {language}; it has {known}"
-            )
-        voice = None if options.voice is None else self._voice(options.voice)
-        if options.max_lead is not None and options.max_lead <= 0:
-            raise InvalidRequestError("max_lead must be above 0 seconds, or None for no limit")
-        return replace(options, language=language, voice=voice)
-
-    def _voice(self, name: str) -> str:
-        """Return a voice's name as the backend spells it."""
-        for known in self.info.voices:
-            if known.lower() == name.lower():
-                return known
-        names = ", ".join(self.info.voices) or "only its own"
-        raise UnknownVoiceError(f"unknown voice {name[:40]!r}; known: {names}")
+        return checked_options(options, self.info)
 
     def forget(self, session: LiveSession) -> None:
         """Take a closed session off the list."""

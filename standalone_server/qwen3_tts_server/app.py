@@ -8,8 +8,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from qwen3_tts_live import wire
 from qwen3_tts_live.errors import OverloadedError
 from qwen3_tts_live.synthesizer import Synthesizer
+from qwen3_tts_server import unix_socket
 from qwen3_tts_server.access import Access
 from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.openai_api import OpenAiApi
@@ -18,6 +20,7 @@ from qwen3_tts_server.problems import add_headers, guard
 from qwen3_tts_server.speech import SpeechApi
 from qwen3_tts_server.streaming import Streams
 from qwen3_tts_server.text import TextApi
+from qwen3_tts_server.websocket import WebSocketApi
 
 __all__ = ["Server"]
 
@@ -39,6 +42,7 @@ class Server:
         shared = (lambda: self._synthesizer, options, self._metrics, self.streams)
         self._speech = SpeechApi(*shared)
         self._openai = OpenAiApi(*shared)
+        self._websocket = WebSocketApi(*shared)
         self._runner: web.AppRunner | None = None
         self.app = self._build()
 
@@ -52,6 +56,7 @@ class Server:
             [
                 web.post("/tts/stream", self._speech.stream),
                 web.post("/tts/interrupt", self._speech.interrupt),
+                web.get(wire.PATH, self._websocket.serve),
                 web.post("/tts/text", TextApi(self._options).show),
                 *self._openai.routes,
                 web.get("/health", self._health),
@@ -67,7 +72,7 @@ class Server:
     # ------------------------------------------------------------ lifetime
 
     async def start(self) -> int:
-        """Listen; return the port.
+        """Listen; return the port, 0 if there is none.
 
         Raises:
             OSError: the address is taken or not ours.
@@ -81,13 +86,20 @@ class Server:
             keepalive_timeout=self._options.keepalive_timeout,
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._options.host, self._options.port)
         try:
-            await site.start()
+            return await self._listen(self._runner)
         except BaseException:
             await self._runner.cleanup()
             raise
-        return int(self._runner.addresses[0][1])
+
+    async def _listen(self, runner: web.AppRunner) -> int:
+        options, port = self._options, 0
+        if options.port is not None:
+            await web.TCPSite(runner, options.host, options.port).start()
+            port = int(runner.addresses[0][1])
+        if options.unix is not None:
+            await web.SockSite(runner, unix_socket.bind(options.unix)).start()
+        return port
 
     def open(self, synthesizer: Synthesizer) -> None:
         """Speak with `synthesizer` from now on; it stays its opener's to close."""
@@ -98,11 +110,14 @@ class Server:
         self.streams.draining = True
         try:
             async with asyncio.timeout(self._options.drain_timeout):
-                await self.streams.drained()
+                await asyncio.gather(self._websocket.drain(), self.streams.drained())
         except TimeoutError:
             self.streams.cut_all()
+            await self._websocket.cut_all()
         if self._runner is not None:
             await self._runner.cleanup()
+            if self._options.unix is not None:
+                unix_socket.remove(self._options.unix)
 
     @property
     def _synthesizer(self) -> Synthesizer:

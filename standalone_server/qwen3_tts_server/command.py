@@ -52,13 +52,15 @@ async def serve(options: ServerOptions) -> int:
 
     server = Server(options)
     port = await server.start()
-    logger.info("listening on port %d; /ready says when the engine is there", port)
+    where = " and ".join(_addresses(options, port))
+    logger.info("listening at %s; /ready says when the engine is there", where)
     synthesizer = None
     try:
         synthesizer = await _opened_unless(stopping, options)
         if synthesizer is not None:
             server.open(synthesizer)
-            _announce(options, port, synthesizer.info.model)
+            logger.info("%s speaks at %s", synthesizer.info.model, where)
+            _warn_if_open(options, port)
             await stopping.wait()
             logger.info("stopping: streams may go on for %g s", options.drain_timeout)
     finally:
@@ -114,11 +116,23 @@ def engine_address(options: ServerOptions) -> str:
     return f"qwen:{options.model_path}"
 
 
-def _announce(options: ServerOptions, port: int, model: str) -> None:
-    everywhere = options.host in ("0.0.0.0", "::", "")  # a comparison
-    address = "localhost" if everywhere else options.host
-    logger.info("%s speaks at http://%s:%d/", model, address, port)
-    if everywhere and not options.api_keys:
+def _addresses(options: ServerOptions, port: int) -> list[str]:
+    """Return where the server listens, as its users write it."""
+    found = []
+    if options.port is not None:
+        host = "localhost" if _is_open(options) else options.host
+        found.append(f"http://{host}:{port}/")
+    if options.unix is not None:
+        found.append(f"unix:{options.unix}")
+    return found
+
+
+def _is_open(options: ServerOptions) -> bool:
+    return options.port is not None and options.host in ("0.0.0.0", "::", "")  # a comparison
+
+
+def _warn_if_open(options: ServerOptions, port: int) -> None:
+    if _is_open(options) and not options.api_keys:
         logger.warning(
             "listening on every interface without a key: anyone who reaches port %d can speak "
             "and interrupt; --api-key KEY asks for a key, --host 127.0.0.1 keeps it to this machine",

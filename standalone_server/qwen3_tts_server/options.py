@@ -40,7 +40,8 @@ class ServerOptions:
     text: NormalizerSettings = _TEXT
     voice_aliases: Mapping[str, str] = field(default_factory=dict)
     host: str = "0.0.0.0"  # documented default; `serve` warns about it
-    port: int = 9000
+    port: int | None = 9000  # None: no TCP
+    unix: Path | None = None
     api_keys: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
@@ -110,8 +111,14 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
     network.add_argument(
         "--port",
         type=int,
-        default=environ.get("PORT", default.port),
-        help="env PORT; default: %(default)s; 0 takes a free one",
+        default=environ.get("PORT"),
+        help=f"env PORT; default: {default.port}, or no TCP at all with --unix; 0 takes a free one",
+    )
+    network.add_argument(
+        "--unix",
+        type=Path,
+        metavar="PATH",
+        help="listen on a Unix socket that only this user may connect to",
     )
 
     _add_access_arguments(parser, environ)
@@ -203,6 +210,8 @@ def from_arguments(arguments: argparse.Namespace) -> ServerOptions:
     given: dict[str, Any] = {
         name: getattr(arguments, name, None) for name in (f.name for f in fields(ServerOptions))
     }
+    if given["port"] is None and given["unix"] is None:
+        given["port"] = ServerOptions().port
     given |= {
         "qwen": qwen_options(arguments, _QWEN),
         "text": normalizer_settings(arguments),

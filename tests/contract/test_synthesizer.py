@@ -6,7 +6,9 @@ A new implementation joins by a line in `IMPLEMENTATIONS`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeAlias
 
 import pytest
 
@@ -25,33 +27,66 @@ from qwen3_tts_live import (
 from qwen3_tts_live.errors import ClosedError, UnknownLanguageError, UnknownVoiceError
 from qwen3_tts_live.session import LiveSynthesizer
 from qwen3_tts_live.synthesizer import Event
+from servers import serving
 
 LONG = "This is a sentence of a long speech. " * 40
 
 
-async def scripted(request: pytest.FixtureRequest) -> Synthesizer:
-    return LiveSynthesizer(ScriptedBackend())
+Opened: TypeAlias = AbstractAsyncContextManager[Synthesizer]
 
 
-async def preview(request: pytest.FixtureRequest) -> Synthesizer:
-    return await open_synthesizer("preview:")
+@asynccontextmanager
+async def scripted(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    async with LiveSynthesizer(ScriptedBackend()) as opened:
+        yield opened
 
 
-async def qwen(request: pytest.FixtureRequest) -> Synthesizer:
+@asynccontextmanager
+async def preview(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    async with await open_synthesizer("preview:") as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def qwen(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
     folder = request.getfixturevalue("checkpoint_at")(model_type="custom_voice", ends=True)
-    return await open_synthesizer(f"qwen:{folder}", qwen=QwenOptions(greedy=True))
+    async with await open_synthesizer(f"qwen:{folder}", qwen=QwenOptions(greedy=True)) as opened:
+        yield opened
 
 
-IMPLEMENTATIONS: dict[str, Callable[[pytest.FixtureRequest], Awaitable[Synthesizer]]] = {
+@asynccontextmanager
+async def ws(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    async with (
+        scripted(request) as behind,
+        serving(behind) as address,
+        await open_synthesizer(address) as opened,
+    ):
+        yield opened
+
+
+@asynccontextmanager
+async def unix(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    path = request.getfixturevalue("tmp_path") / "s"
+    async with (
+        preview(request) as behind,
+        serving(behind, port=None, unix=path) as address,
+        await open_synthesizer(address) as opened,
+    ):
+        yield opened
+
+
+IMPLEMENTATIONS: dict[str, Callable[[pytest.FixtureRequest], Opened]] = {
     "scripted": scripted,
     "preview": preview,
     "qwen": qwen,
+    "ws": ws,  # a server on the scripted backend
+    "unix": unix,  # a server on the embedded voice
 }
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
 async def synthesizer(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
-    async with await IMPLEMENTATIONS[request.param](request) as opened:
+    async with IMPLEMENTATIONS[request.param](request) as opened:
         yield opened
 
 

@@ -100,11 +100,18 @@ def test_a_file_that_was_not_finished_is_removed(
 
 async def test_every_address_scheme_is_known_and_the_missing_ones_say_so() -> None:
     for scheme, example in SCHEMES.items():
-        if scheme not in ("preview:", "qwen:"):
+        if scheme.startswith("openai"):
             with pytest.raises(BackendUnavailableError, match="not in this version"):
                 await open_synthesizer(example)
     with pytest.raises(InvalidRequestError, match="unknown engine address"):
         await open_synthesizer("http://localhost")
+
+
+async def test_a_server_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+    # Port 9 is for discarding, and nobody does.
+    for address in ("ws://127.0.0.1:9", "wss://127.0.0.1:9", f"unix:{tmp_path / 'none'}"):
+        with pytest.raises(BackendUnavailableError, match=f"{address} cannot be reached"):
+            await open_synthesizer(address)
 
 
 def test_auto_takes_the_embedded_voice_where_there_is_no_checkpoint(

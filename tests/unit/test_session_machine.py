@@ -25,7 +25,8 @@ from fakes import CHUNK, FakeTimer, ScriptedBackend, settle
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
 from qwen3_tts_live.session import LiveSession, LiveSynthesizer
 from qwen3_tts_live.synthesizer import Event, Finished, Mark, SessionOptions
-from qwen3_tts_live.utterance import LiveUtterance
+from qwen3_tts_live.turn import LiveUtterance
+from qwen3_tts_live.utterance import Turn
 
 SESSIONS = len(ScriptedBackend.voices)  # each session has its own, so its work can be told
 LEAD = 4 * CHUNK / SAMPLE_RATE
@@ -34,7 +35,7 @@ LEAD = 4 * CHUNK / SAMPLE_RATE
 class Listener:
     """Takes the events of one utterance, as many as it is allowed to."""
 
-    def __init__(self, session: LiveSession, utterance: LiveUtterance) -> None:
+    def __init__(self, session: LiveSession, utterance: LiveUtterance[Turn]) -> None:
         self.session = session
         self.utterance = utterance
         self.events: list[Event] = []
