@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qwen3_tts_live.backend import BackendEvent, Pcm, Segment, to_the_end
 
@@ -104,9 +105,13 @@ class ScriptedBackend:
                 if segment.text.endswith("boom") and character == "b":
                     raise ZeroDivisionError("scripted")
                 run.made += CHUNK
-                yield Pcm(np.full(CHUNK, voice_of(segment.text), np.int16))
+                yield Pcm(self.samples(segment, run.made - CHUNK))
         finally:
             await to_the_end(self._end(run))
+
+    def samples(self, segment: Segment, start: int) -> NDArray[np.int16]:
+        """Return the chunk of `segment` that starts at sample `start`."""
+        return np.full(CHUNK, voice_of(segment.text), np.int16)
 
     async def _end(self, run: Run) -> None:
         await self.stopping.wait()

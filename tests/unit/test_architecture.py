@@ -74,5 +74,6 @@ def test_the_wheel_holds_the_packages_and_nothing_else(tmp_path: Path) -> None:
         "pipecat_qwen3_tts",
         "livekit",
     }
-    assert "qwen3_tts_server/webui/index.html" in names
+    page = ROOT / "standalone_server/qwen3_tts_server/webui"
+    assert {f"qwen3_tts_server/webui/{path.name}" for path in page.iterdir()} <= set(names)
     assert "qwen3_tts_live/py.typed" in names

@@ -1,159 +1,128 @@
-// The page: one form, one player, and what the numbers say.
-import { openPlayer, PcmDecoder, SAMPLE_RATE } from "/static/player.js";
+// The page: header, clients, history, dialogs, keys of the keyboard. Each of them has a file of its own.
+import { info, onMissingKey } from "/static/api.js";
+import { parts } from "/static/dom.js";
+import { History } from "/static/history.js";
+import { Lane } from "/static/lane.js";
+import { openAudio } from "/static/player.js";
+import { startTheme } from "/static/theme.js";
 
+const MAX_CLIENTS = 4; // side by side; more do not fit on a screen
+const REFRESH = 2000; // ms between looks at the server's load
+const TEXTS = [
+  "Hello! I speak while I am still being written. Press Interrupt at any moment, and I stop at once. Press Play again, and I go on with the next thing.",
+  "I am another client, with a queue of my own. We can speak at the same time, and an interrupt of one never touches the other.",
+];
 const $ = (id) => document.getElementById(id);
-// Seconds of audio to hold. What is read beyond the need cannot be interrupted on the server any
-// more; below about half a second a busy page makes gaps.
-const LEAD = 2;
-const ms = (value) => `${Math.round(value)} ms`;
 
-export let player = null; // exported for whoever wants to look inside, tests included
-let epoch = 0; // an interrupt starts a new one; what older requests still receive is dropped
-let open = 0; // requests of this epoch that are not over
-let firstAudioOf = null; // when the request was sent whose first audio is awaited
+export const lanes = []; // exported for whoever wants to look inside, tests included
+let audio = null;
+let server = null; // what /info said last
 
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-function say(text, bad = false) {
-  $("status").textContent = text;
-  $("status").classList.toggle("bad", bad);
+function audioOnce() {
+  audio ??= openAudio();
+  return audio;
 }
 
-function onPlayerChange(state) {
-  $("buffered").textContent = `${(state.buffered / SAMPLE_RATE).toFixed(1)} s`;
-  $("underruns").textContent = state.underruns;
-  if (state.started && firstAudioOf !== null) {
-    $("ttfa").textContent = ms(performance.now() - firstAudioOf);
-    firstAudioOf = null;
-  }
-  if (open === 0 && state.buffered <= 0 && $("status").dataset.playing) {
-    delete $("status").dataset.playing;
-    say("Done.");
-  }
+// ---------------------------------------------------------------- clients
+let numbers = 0;
+const history = new History($("history"), audioOnce);
+
+function addLane() {
+  const number = ++numbers;
+  const text = TEXTS[number - 1] ?? TEXTS.at(-1);
+  const lane = new Lane({ number, text, openAudio: audioOnce, history, close: removeLane });
+  lanes.push(lane);
+  $("lanes").append(lane.root);
+  if (server) fill(lane);
+  showCount();
+  lane.parts.text.focus();
+  return lane;
 }
 
-async function problemOf(response) {
+async function removeLane(lane) {
+  lanes.splice(lanes.indexOf(lane), 1);
+  showCount();
+  lanes.at(-1).parts.text.focus();
+  await lane.remove();
+}
+
+function showCount() {
+  document.body.dataset.clients = lanes.length;
+  for (const lane of lanes) lane.parts.close.hidden = lanes.length === 1;
+  $("add-client").disabled = lanes.length >= MAX_CLIENTS;
+}
+
+// ---------------------------------------------------------------- the server
+function fill(lane) {
+  options(lane.parts.language, server.languages);
+  options(lane.parts.voice, server.voices, "Default");
+  lane.showRequest();
+}
+
+// Keeps what is chosen where it still exists.
+function options(select, names, none) {
+  const chosen = select.value;
+  const made = names.map((name) => new Option(name, name));
+  if (none) made.unshift(new Option(none, ""));
+  select.replaceChildren(...made);
+  select.value = none || names.includes(chosen) ? chosen : names[0];
+  if (select.selectedIndex < 0) select.selectedIndex = 0;
+}
+
+async function refresh(ask = false) {
   try {
-    return (await response.json()).error.message;
-  } catch {
-    return `the server answered ${response.status}`;
-  }
-}
-
-async function play(event) {
-  event.preventDefault();
-  player ??= await openPlayer(onPlayerChange);
-  await player.context.resume();
-  const mine = epoch;
-  const sent = performance.now();
-  open += 1;
-  say(open > 1 ? "Queued." : "Waiting for audio…");
-  try {
-    const response = await fetch("/tts/stream", {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-Client-Id": $("client").value },
-      body: JSON.stringify({ text: $("text").value, language: $("language").value, client_id: $("client").value }),
-    });
-    if (!response.ok) throw new Error(await problemOf(response));
-    await receive(response.body.getReader(), mine, sent);
+    const before = server;
+    server = await info(ask);
+    $("model").textContent = server.model === "preview" ? "embedded voice" : server.model;
+    const busy = server.active + server.queued > 0;
+    $("load").textContent = busy ? `${server.active} being made · ${server.queued} waiting` : "";
+    $("engine").className = "ok";
+    const same = JSON.stringify([before?.voices, before?.languages]) === JSON.stringify([server.voices, server.languages]);
+    if (!same) lanes.forEach(fill);
   } catch (error) {
-    if (mine === epoch) say(error.message, true);
-  } finally {
-    if (mine === epoch) {
-      open -= 1;
-      if (open === 0) player.expect(false);
-    }
+    $("engine").className = "bad";
+    const unknown = error.status ? error.message : "The server does not answer.";
+    $("model").textContent = error.status === 401 ? "needs an API key" : unknown;
   }
 }
 
-async function receive(reader, mine, sent) {
-  const decoder = new PcmDecoder();
-  let samples = 0;
-  let first = 0;
-  for (;;) {
-    while (mine === epoch && player.state.buffered > LEAD * SAMPLE_RATE) await pause(50);
-    const { done, value } = await reader.read();
-    if (mine !== epoch) return;
-    if (done) break;
-    const chunk = decoder.push(value);
-    if (!samples) {
-      first = performance.now();
-      firstAudioOf = sent;
-      $("ttfb").textContent = ms(first - sent);
-      $("status").dataset.playing = "yes";
-      say("Playing.");
-    }
-    samples += chunk.length;
-    player.expect(true);
-    player.push(chunk);
-    $("rtf").textContent = ((performance.now() - first) / 1000 / (samples / SAMPLE_RATE)).toFixed(3);
+async function watch(ask) {
+  if (!document.hidden) await refresh(ask);
+  setTimeout(watch, REFRESH);
+}
+
+// ---------------------------------------------------------------- the user
+const keyDialog = $("key");
+const keyParts = parts(keyDialog);
+let asking = null;
+
+// One question at a time, whoever asks.
+onMissingKey((problem) => {
+  asking ??= new Promise((resolve) => {
+    keyParts.problem.textContent = problem;
+    keyDialog.showModal();
+    keyDialog.addEventListener("close", () => resolve(keyDialog.returnValue === "use" && keyParts.key.value), { once: true });
+  }).finally(() => {
+    asking = null;
+    keyParts.key.value = "";
+  });
+  return asking;
+});
+
+document.addEventListener("keydown", (event) => {
+  if (document.querySelector("dialog[open]")) return;
+  const lane = lanes.find(({ root }) => root.contains(document.activeElement));
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    (lane ?? lanes[0]).play();
+  } else if (event.key === "Escape") {
+    // The client in which the focus is; from anywhere else, whoever speaks.
+    for (const one of lane ? [lane] : lanes.filter(({ queue }) => queue.turns.length)) one.interrupt();
   }
-  if (!samples) say("Nothing to say in that text.");
-}
+});
 
-async function interrupt() {
-  const pressed = performance.now();
-  epoch += 1;
-  open = 0;
-  delete $("status").dataset.playing;
-  player?.flush(); // silence first: what is in the speaker's queue is ours to drop
-  try {
-    const client = encodeURIComponent($("client").value);
-    const response = await fetch(`/tts/interrupt?client_id=${client}`, {
-      method: "POST",
-      headers: { "X-Client-Id": $("client").value },
-    });
-    if (!response.ok) throw new Error(await problemOf(response));
-    const report = await response.json();
-    $("interrupted").textContent = ms(performance.now() - pressed);
-    const { stopped, flushed, generated_ms: generated } = report;
-    say(
-      report.status === "idle"
-        ? "Silent. The server had already sent everything."
-        : `Interrupted: ${stopped} stopped, ${flushed} flushed, ${(generated / 1000).toFixed(1)} s had been made.`,
-    );
-  } catch (error) {
-    say(error.message, true);
-  }
-}
-
-// What the text becomes before it is spoken, a line a segment; the written form is the tooltip.
-let asked = 0;
-async function showSaid() {
-  if (!$("said").open) return;
-  const mine = ++asked;
-  await pause(250); // people type in bursts
-  if (mine !== asked) return;
-  const items = [];
-  if ($("text").value.trim()) {
-    const response = await fetch("/tts/text", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ text: $("text").value, language: $("language").value }),
-    });
-    if (!response.ok) throw new Error(await problemOf(response));
-    for (const { raw, spoken, language } of (await response.json()).segments) {
-      const item = Object.assign(document.createElement("li"), { textContent: spoken || "(nothing)", title: raw });
-      item.classList.toggle("silent", !spoken);
-      item.dataset.language = language;
-      items.push(item);
-    }
-  }
-  if (mine === asked) $("said").querySelector("ol").replaceChildren(...items);
-}
-const showSaidOrSay = () => showSaid().catch((error) => say(error.message, true));
-
-async function describeEngine() {
-  const info = await (await fetch("/info")).json();
-  $("engine").textContent = info.model === "preview" ? "embedded voice (no model)" : info.model;
-  $("language").replaceChildren(...info.languages.map((name) => new Option(name, name)));
-}
-
-// An id that others cannot guess: whoever knows it can interrupt.
-$("client").value = `web-${Array.from(crypto.getRandomValues(new Uint8Array(4)), (b) => b.toString(16).padStart(2, "0")).join("")}`;
-$("form").addEventListener("submit", play);
-$("interrupt").addEventListener("click", interrupt);
-$("said").addEventListener("toggle", showSaidOrSay);
-$("text").addEventListener("input", showSaidOrSay);
-$("language").addEventListener("change", showSaidOrSay);
-describeEngine().catch(() => say("The server does not answer.", true));
+$("add-client").addEventListener("click", addLane);
+$("clear-history").addEventListener("click", () => history.clear());
+addLane();
+startTheme($("theme"), () => lanes.forEach(({ wave }) => wave.draw()));
+watch(true);

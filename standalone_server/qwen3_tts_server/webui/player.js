@@ -1,127 +1,123 @@
-// Plays 24 kHz PCM as it arrives. Knows nothing about HTTP or the page.
+// Plays 24 kHz audio as it arrives, several streams at once. Knows nothing about HTTP or the page.
+import { BufferPlayer } from "/static/buffers.js";
+import { SAMPLE_RATE } from "/static/pcm.js";
+import { Resampler } from "/static/resample.js";
 
-export const SAMPLE_RATE = 24000;
+// The one audio context of the page. Browsers open it only after a click or a key press.
+export async function openAudio() {
+  const context = openContext();
+  const worklet = Boolean(context.audioWorklet); // only on https:// and on localhost
+  if (worklet) await context.audioWorklet.addModule("/static/worklet.js");
+  return {
+    context,
+    kind: worklet ? "worklet" : "buffers",
+    player: (onChange) => new Player(context, worklet ? WorkletSink : BufferPlayer, onChange),
+  };
+}
 
-// Bytes of 16-bit little-endian PCM in, Float32 samples out. A read may end in the middle of a
-// sample: its first byte is kept for the next one, or everything after it would be noise.
-export class PcmDecoder {
-  #odd = null;
-
-  push(bytes) {
-    if (this.#odd !== null) {
-      const joined = new Uint8Array(bytes.length + 1);
-      joined[0] = this.#odd;
-      joined.set(bytes, 1);
-      bytes = joined;
-    }
-    this.#odd = bytes.length % 2 ? bytes[bytes.length - 1] : null;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const samples = new Float32Array(bytes.length >> 1);
-    for (let i = 0; i < samples.length; i++) samples[i] = view.getInt16(2 * i, true) / 32768;
-    return samples;
+function openContext() {
+  try {
+    return new AudioContext({ sampleRate: SAMPLE_RATE });
+  } catch {
+    return new AudioContext(); // at its own rate: the players resample
   }
 }
 
-// An AudioWorklet where the browser has one; it does only on https:// and on localhost.
-export async function openPlayer(onChange) {
-  const context = new AudioContext({ sampleRate: SAMPLE_RATE });
-  if (context.audioWorklet && context.sampleRate === SAMPLE_RATE) {
-    await context.audioWorklet.addModule("/static/worklet.js");
-    return new WorkletPlayer(context, onChange);
-  }
-  return new BufferPlayer(context, onChange);
+// When something at this time of the context is heard, on the clock of performance.now().
+export function heardAt(context, time) {
+  const { contextTime, performanceTime } = context.getOutputTimestamp();
+  if (performanceTime > 0) return performanceTime + (time - contextTime) * 1000;
+  return performance.now() + (time - context.currentTime + (context.outputLatency || 0)) * 1000;
 }
 
-class WorkletPlayer {
-  kind = "worklet";
-  state = { played: 0, buffered: 0, underruns: 0 };
-  recorded = [];
+// One stream. `position` (s) meets `pushed` (s) when everything was played; both only grow.
+class Player {
+  pushed = 0;
+  position = 0;
+  buffered = 0; // seconds that wait
+  underruns = 0;
+  running = false;
+  recorded = []; // what was rendered, while `record` is on: for tests
+  #flushes = new Map();
+  #flushed = 0;
 
-  constructor(context, onChange) {
+  constructor(context, Sink, onChange) {
     this.context = context;
-    this.node = new AudioWorkletNode(context, "player", { numberOfInputs: 0, outputChannelCount: [1] });
-    this.node.connect(context.destination);
-    this.node.port.onmessage = ({ data }) => {
-      const { recorded, ...state } = data;
-      if (recorded) this.recorded.push(recorded);
-      this.state = state;
-      onChange(state);
-    };
+    this.analyser = new AnalyserNode(context, { fftSize: 2048 });
+    this.analyser.connect(context.destination);
+    this.resampler = context.sampleRate === SAMPLE_RATE ? null : new Resampler(SAMPLE_RATE, context.sampleRate);
+    this.onChange = onChange;
+    this.sink = new Sink(context, this.analyser, (report) => this.#on(report));
   }
 
   push(samples) {
-    this.state.buffered += samples.length; // until the next report
-    this.node.port.postMessage({ samples }, [samples.buffer]);
+    this.pushed += samples.length / SAMPLE_RATE;
+    this.buffered += samples.length / SAMPLE_RATE; // until the next report
+    this.sink.push(this.resampler ? this.resampler.push(samples) : samples.slice());
+  }
+
+  // Whether more of this utterance is to come, so that running dry is a gap.
+  expect(more) {
+    if (!more && this.resampler) this.sink.push(this.resampler.end());
+    this.sink.expect(more);
+  }
+
+  // Drops what has not been played; resolves with when the last sound of it is heard (ms).
+  flush() {
+    this.resampler?.reset();
+    this.buffered = 0;
+    const id = ++this.#flushed;
+    const flushed = new Promise((resolve) => this.#flushes.set(id, resolve));
+    this.sink.flush(id);
+    return flushed;
+  }
+
+  record(on) {
+    this.sink.record(on);
+  }
+
+  close() {
+    this.sink.close();
+    this.analyser.disconnect();
+  }
+
+  #on({ position, buffered, underruns, running, at, recorded, flushed, heard }) {
+    if (recorded) this.recorded.push(recorded);
+    const rate = this.context.sampleRate;
+    Object.assign(this, { position: position / rate, buffered: buffered / rate, underruns, running, at });
+    for (const id of flushed ?? []) {
+      this.#flushes.get(id)(heardAt(this.context, heard));
+      this.#flushes.delete(id);
+    }
+    this.onChange(this);
+  }
+}
+
+class WorkletSink {
+  constructor(context, output, report) {
+    this.node = new AudioWorkletNode(context, "player", { numberOfInputs: 0, outputChannelCount: [1] });
+    this.node.connect(output);
+    this.node.port.onmessage = ({ data }) => report(data);
+  }
+
+  push(samples) {
+    if (samples.length) this.node.port.postMessage({ samples }, [samples.buffer]);
   }
 
   expect(more) {
     this.node.port.postMessage({ expecting: more });
   }
 
-  flush() {
-    this.node.port.postMessage({ flush: true });
+  flush(id) {
+    this.node.port.postMessage({ flush: id });
   }
 
   record(on) {
     this.node.port.postMessage({ record: on });
   }
-}
 
-// Each chunk becomes a source node that starts where the last one ends. Exact while chunks come
-// in time; a late one is counted as an underrun and starts after a short refill.
-class BufferPlayer {
-  kind = "buffers";
-  state = { played: 0, buffered: 0, underruns: 0 };
-  #sources = new Set();
-  #end = 0;
-  #expecting = false;
-
-  constructor(context, onChange) {
-    this.context = context;
-    this.onChange = onChange;
-    setInterval(() => this.#report({}), 100);
-  }
-
-  push(samples) {
-    const now = this.context.currentTime;
-    const first = !this.#sources.size;
-    if (this.#end < now) {
-      if (this.#expecting && this.#end > 0) this.state.underruns += 1;
-      this.#end = now + (this.#end > 0 && this.#expecting ? 0.1 : 0.02);
-    }
-    const buffer = this.context.createBuffer(1, samples.length, SAMPLE_RATE);
-    buffer.copyToChannel(samples, 0);
-    const source = new AudioBufferSourceNode(this.context, { buffer });
-    source.connect(this.context.destination);
-    source.onended = () => {
-      this.#sources.delete(source);
-      this.state.played += samples.length;
-      this.#report({});
-    };
-    source.start(this.#end);
-    this.#sources.add(source);
-    this.#end += samples.length / SAMPLE_RATE;
-    if (first) this.#report({ started: true });
-  }
-
-  expect(more) {
-    if (more && !this.#expecting) this.#end = 0;
-    this.#expecting = more;
-  }
-
-  flush() {
-    for (const source of this.#sources) {
-      source.onended = null;
-      source.stop();
-    }
-    this.#sources.clear();
-    this.#end = 0;
-    this.#expecting = false;
-    this.#report({ flushed: true });
-  }
-
-  #report(extra) {
-    this.state.buffered = Math.max(0, (this.#end - this.context.currentTime) * SAMPLE_RATE);
-    this.onChange({ ...this.state, ...extra });
+  close() {
+    this.node.disconnect();
+    this.node.port.close();
   }
 }
