@@ -13,7 +13,9 @@ from qwen3_tts_live.errors import OverloadedError
 from qwen3_tts_live.synthesizer import Synthesizer
 from qwen3_tts_server import unix_socket
 from qwen3_tts_server.access import Access
+from qwen3_tts_server.deepgram_api import DeepgramApi
 from qwen3_tts_server.metrics import Metrics
+from qwen3_tts_server.omni_api import OmniApi
 from qwen3_tts_server.openai_api import OpenAiApi
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import add_headers, guard
@@ -41,8 +43,12 @@ class Server:
         self.streams = Streams(options, self._metrics)
         shared = (lambda: self._synthesizer, options, self._metrics, self.streams)
         self._speech = SpeechApi(*shared)
-        self._openai = OpenAiApi(*shared)
         self._websocket = WebSocketApi(*shared)
+        self._others = [
+            *OpenAiApi(*shared).routes,
+            *DeepgramApi(*shared).routes,
+            *OmniApi(*shared).routes,
+        ]
         self._runner: web.AppRunner | None = None
         self.app = self._build()
 
@@ -58,7 +64,7 @@ class Server:
                 web.post("/tts/interrupt", self._speech.interrupt),
                 web.get(wire.PATH, self._websocket.serve),
                 web.post("/tts/text", TextApi(self._options).show),
-                *self._openai.routes,
+                *self._others,
                 web.get("/health", self._health),
                 web.get("/ready", self._ready),
                 web.get("/metrics", self._render_metrics),
@@ -114,6 +120,7 @@ class Server:
         except TimeoutError:
             self.streams.cut_all()
             await self._websocket.cut_all()
+        await self.streams.close_sockets()
         if self._runner is not None:
             await self._runner.cleanup()
             if self._options.unix is not None:

@@ -12,13 +12,15 @@ import json
 import struct
 from typing import TYPE_CHECKING
 
-from qwen3_tts_live.audio import SAMPLE_RATE, PcmSamples
+import numpy as np
+
+from qwen3_tts_live.audio import SAMPLE_RATE, PcmSamples, Resampler
 from qwen3_tts_live.errors import InvalidRequestError, SpeechError
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
 
-__all__ = ["FORMATS", "Encoder", "EventStream", "encoder_for"]
+__all__ = ["FORMATS", "Encoder", "EventStream", "encoder_for", "pcm_encoder"]
 
 # Name: content type, FFmpeg's names of container and codec, and what the container needs so that
 # it keeps nothing back: FFmpeg collects a second of Opus in a page, and pads FLAC; MP3's and ID3's headers
@@ -54,6 +56,20 @@ class Encoder:
 
     def close(self) -> None:
         """Release everything. May be called twice."""
+
+
+class _Resampled(Encoder):
+    """PCM at another rate."""
+
+    def __init__(self, rate: int) -> None:
+        self.content_type = f"audio/pcm;rate={rate}"
+        self._resampler = Resampler(SAMPLE_RATE, rate)
+
+    def encode(self, samples: PcmSamples) -> bytes:
+        return super().encode(self._resampler.push(samples))
+
+    def finish(self) -> bytes:
+        return super().encode(self._resampler.push(np.empty(0, np.int16), last=True))
 
 
 class _Wav(Encoder):
@@ -170,6 +186,11 @@ class EventStream(Encoder):
 
 def _event(body: dict[str, object]) -> bytes:
     return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+
+
+def pcm_encoder(rate: int) -> Encoder:
+    """Return a new encoder of PCM with `rate` samples a second."""
+    return Encoder() if rate == SAMPLE_RATE else _Resampled(rate)
 
 
 def encoder_for(name: str) -> Encoder:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from qwen3_tts_live.backend import to_the_end
 from qwen3_tts_live.errors import InvalidRequestError
 from qwen3_tts_live.synthesizer import SessionOptions, Synthesizer, Utterance
 from qwen3_tts_live.text import NormalizerSettings
@@ -27,7 +28,7 @@ from qwen3_tts_server.streaming import Streams
 from qwen3_tts_server.text import chosen_normalizer, string_field, text_field
 from qwen3_tts_server.voice_names import find_voice
 
-__all__ = ["OpenAiApi"]
+__all__ = ["OpenAiApi", "check_speed", "choice_field", "voice_field"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class SpeechRequest:
         check_speed(fields)
         return cls(
             text=text_field(fields, "input"),
-            voice=_voice_field(fields),
+            voice=voice_field(fields),
             language=string_field(fields, "language") or "Auto",
             instructions=string_field(fields, "instructions") or None,
             format=choice_field(fields, "response_format", FORMATS, "mp3"),
@@ -92,7 +93,12 @@ def choice_field(
     return value
 
 
-def _voice_field(fields: Mapping[str, object]) -> str:
+def voice_field(fields: Mapping[str, object]) -> str:
+    """Return the name of the voice that is asked for.
+
+    Raises:
+        FieldError: it is no name.
+    """
     voice = fields.get("voice")
     if isinstance(voice, dict):  # {"id": "..."}: how OpenAI names a voice of one's own
         return string_field(voice, "id")
@@ -130,6 +136,7 @@ class OpenAiApi:
 
     async def speak(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/audio/speech -> audio, or events with audio, as it is made."""
+        self._streams.check_open()
         arrived = time.monotonic()
         wanted = SpeechRequest.parse(await request.read(), request, self._options.text)
         with self._streams.open(), closing(_encoder(wanted)) as encoder:
@@ -155,7 +162,7 @@ class OpenAiApi:
             yield utterance
         finally:
             if wanted.session_id is None:
-                await session.aclose()
+                await to_the_end(session.aclose())
 
     async def voices(self, request: web.Request) -> web.Response:
         """GET /v1/audio/voices -> the voices' names."""

@@ -39,6 +39,7 @@ class ServerOptions:
     qwen: QwenOptions = _QWEN
     text: NormalizerSettings = _TEXT
     voice_aliases: Mapping[str, str] = field(default_factory=dict)
+    strict_voices: bool = False
     host: str = "0.0.0.0"  # documented default; `serve` warns about it
     port: int | None = 9000  # None: no TCP
     unix: Path | None = None
@@ -99,6 +100,12 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
         default=[],
         help="a further name of a voice, for the APIs that are like others' (repeatable): "
         "alloy=Vivian; OpenAI's own names stand for the default voice otherwise",
+    )
+    speech.add_argument(
+        "--strict-voices",
+        action="store_true",
+        help="refuse /v1/speak for a model that names no voice, instead of warning and speaking "
+        "with the default voice",
     )
     # REF_AUDIO_PATH is the environment's name for --ref-audio.
     add_qwen_flags(parser, replace(default.qwen, ref_audio=environ.get("REF_AUDIO_PATH")))

@@ -101,6 +101,7 @@ class SpeechApi:
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """POST /tts/stream {text, language, voice, client_id} -> audio as it is made."""
+        self._streams.check_open()
         arrived = time.monotonic()
         with self._streams.open():
             wanted = StreamRequest.parse(await request.read(), request, self._options.text)

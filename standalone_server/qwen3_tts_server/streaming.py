@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import contextmanager
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
 from qwen3_tts_live.errors import OverloadedError, SpeechError
@@ -49,18 +49,22 @@ class Streams:
         self._open = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._sockets: set[web.WebSocketResponse] = set()
         self.sending: set[asyncio.Transport] = set()
         self.draining = False
 
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        """Count a stream, so that a server that stops lets it end.
+    def check_open(self) -> None:
+        """Do nothing, unless the server is stopping.
 
         Raises:
-            OverloadedError: the server is stopping.
+            OverloadedError: it is.
         """
         if self.draining:
             raise OverloadedError("the server is shutting down", retry_after=5.0)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Count a stream, so that a server that stops lets it end."""
         self._open += 1
         self._quiet.clear()
         try:
@@ -70,13 +74,28 @@ class Streams:
             if not self._open:
                 self._quiet.set()
 
+    @contextmanager
+    def socket(self, socket: web.WebSocketResponse) -> Iterator[None]:
+        """Have a WebSocket closed when the server has stopped and no stream is open."""
+        self._sockets.add(socket)
+        try:
+            yield
+        finally:
+            self._sockets.discard(socket)
+
     async def drained(self) -> None:
         """Wait until no stream is open."""
-        await self._quiet.wait()
+        while self._open:
+            await self._quiet.wait()
+
+    async def close_sockets(self) -> None:
+        """Tell every WebSocket that is still open to come back later."""
+        closing = (socket.close(code=WSCloseCode.GOING_AWAY) for socket in set(self._sockets))
+        await asyncio.gather(*closing)
 
     def cut_all(self) -> None:
         """End every stream that is sending, without its end of body."""
-        for transport in self.sending:
+        for transport in set(self.sending):
             transport.abort()
 
     async def answer(

@@ -1,0 +1,187 @@
+"""WS /v1/speak, in the shape of Deepgram's: Speak, Flush, Clear, Close come in; PCM goes out.
+
+{"type": "Speak", "text": "..."}  more text of a turn; it is spoken as soon as a sentence is complete
+{"type": "Flush"}                 the turn's text is complete -> Flushed, behind its last audio
+{"type": "Clear"}                 stop and forget everything  -> Cleared, and no audio follows it
+{"type": "Close"}                 say what is left, then close
+
+Every Flush gets one Flushed, unless a Clear takes it away. Clients read an error's text from
+different fields, so it is in all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
+from qwen3_tts_live.errors import SpeechError, UnknownVoiceError
+from qwen3_tts_live.synthesizer import Finished, SessionOptions, Synthesizer, Utterance
+from qwen3_tts_server.audio_formats import pcm_encoder
+from qwen3_tts_server.metrics import Metrics
+from qwen3_tts_server.options import ServerOptions
+from qwen3_tts_server.problems import FieldError
+from qwen3_tts_server.speech_sockets import SpeechSocket
+from qwen3_tts_server.streaming import Streams
+from qwen3_tts_server.text import string_field
+from qwen3_tts_server.voice_names import find_voice
+
+__all__ = ["DeepgramApi"]
+
+_RATES = (8_000, 16_000, 24_000, 32_000, 48_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What the handshake asks for. `warning` says what it will not get, if anything."""
+
+    options: SessionOptions
+    rate: int
+    warning: str = ""
+
+
+class DeepgramApi:
+    """The route.
+
+    Args:
+        synthesizer: returns what speaks, or raises why nothing does.
+        options: the server's settings.
+        metrics: where to count.
+        streams: what sends the audio.
+    """
+
+    def __init__(
+        self,
+        synthesizer: Callable[[], Synthesizer],
+        options: ServerOptions,
+        metrics: Metrics,
+        streams: Streams,
+    ) -> None:
+        self._shared = (synthesizer, options, metrics, streams)
+        self._synthesizer = synthesizer
+        self._options = options
+        self._streams = streams
+        self.routes = [web.get("/v1/speak", self.converse)]
+
+    async def converse(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/speak?model=&encoding=&sample_rate= -> a WebSocket."""
+        self._streams.check_open()
+        wanted = self._parse(request)
+        return await _Conversation(request, *self._shared, wanted).serve()
+
+    def _parse(self, request: web.Request) -> _Wanted:
+        query = request.query
+        if query.get("encoding", "linear16") != "linear16":
+            raise FieldError("encoding", "encoding must be linear16: 16-bit PCM")
+        if query.get("container", "none") != "none":
+            raise FieldError("container", "container must be none: bare PCM")
+        if query.get("speed", "1") not in ("1", "1.0"):
+            raise FieldError("speed", "speed must be 1.0: this model has no other")
+        rate = query.get("sample_rate", str(SAMPLE_RATE))
+        if rate not in map(str, _RATES):
+            raise FieldError("sample_rate", f"sample_rate must be one of {_RATES}")
+        voice, warning = self._voice(query.get("model", ""))
+        options = SessionOptions(voice=voice, language=query.get("language") or "Auto")
+        return _Wanted(options=options, rate=int(rate), warning=warning)
+
+    def _voice(self, model: str) -> tuple[str | None, str]:
+        """Return the voice for `model`, and a warning if it is not the one that was meant."""
+        voices = self._synthesizer().info.voices
+        try:
+            return find_voice(model, self._options.voice_aliases, voices), ""
+        except UnknownVoiceError as error:
+            if self._options.strict_voices:
+                raise FieldError("model", error.message) from error
+            return None, f"{error.message}; speaking with the default voice"
+
+
+class _Conversation(SpeechSocket):
+    """One client."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        synthesizer: Callable[[], Synthesizer],
+        options: ServerOptions,
+        metrics: Metrics,
+        streams: Streams,
+        wanted: _Wanted,
+    ) -> None:
+        super().__init__(request, synthesizer, options, metrics, streams)
+        self._wanted = wanted
+        self._turn: Utterance | None = None  # whose text is still coming
+        self._sequence = 0
+
+    async def greet(self) -> None:
+        """Say what speaks, and warn if it is not what was asked for."""
+        model = self.synthesizer.info.model
+        about = {"request_id": self.id, "model_name": model, "model_version": "", "model_uuid": ""}
+        self.say({"type": "Metadata", **about})
+        if self._wanted.warning:
+            self.say(_notice("Warning", "unknown_voice", self._wanted.warning))
+
+    async def hear(self, kind: str, message: dict[str, object]) -> None:
+        """Act on Speak, Flush, Clear, Close."""
+        if kind == "Speak":
+            await self._speak(string_field(message, "text", required=True))
+        elif kind == "Flush":
+            self._end_turn()
+            self.later(self._flushed)
+        elif kind == "Clear":
+            self._turn = None
+            await self.interrupt()
+            self.later(self._cleared)
+        elif kind == "Close":
+            self._end_turn()
+            self.later(self.close)
+        else:
+            known = "Speak, Flush, Clear, Close"
+            self.say(_notice("Warning", "unknown_type", f"unknown type {kind!r}; known: {known}"))
+
+    def complain(self, error: SpeechError) -> None:
+        """Send an Error."""
+        self.say(_notice("Error", error.code, error.message))
+
+    async def _speak(self, text: str) -> None:
+        if self._turn is None:
+            self._turn = turn = await self.utter(self._wanted.options)
+            self.later(lambda: self._play(turn))
+        self._turn.push_text(text)
+
+    def _end_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.end_input()
+            self._turn = None
+
+    # ------------------------------------------------------------ jobs
+
+    async def _play(self, turn: Utterance) -> None:
+        encoder = pcm_encoder(self._wanted.rate)
+        try:
+            async with aclosing(self.events(turn)) as events:
+                async for event in events:
+                    if isinstance(event, AudioChunk):
+                        await self.send_audio(encoder.encode(event.samples))
+                    elif isinstance(event, Finished) and event.reason == "completed":
+                        await self.send_audio(encoder.finish())
+        except SpeechError as error:
+            await self.send(_notice("Error", error.code, error.message))
+
+    async def _flushed(self) -> None:
+        await self._answer("Flushed")
+
+    async def _cleared(self) -> None:
+        await self._answer("Cleared")
+
+    async def _answer(self, kind: str) -> None:
+        await self.send({"type": kind, "sequence_id": self._sequence})
+        self._sequence += 1
+
+
+def _notice(kind: str, code: str, text: str) -> dict[str, object]:
+    short = "warn" if kind == "Warning" else "err"
+    body: dict[str, object] = {"type": kind, "code": code, "description": text}
+    return body | {f"{short}_code": code, f"{short}_msg": text}

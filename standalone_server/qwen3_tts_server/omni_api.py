@@ -1,0 +1,262 @@
+"""WS /v1/audio/speech/stream, in the shape of vLLM-Omni's, which Baseten's LiveKit plugin speaks.
+
+{"type": "session.config", ...}           first, and again between turns to change it
+{"type": "input.text", "text": "..."}     more text; it is spoken as soon as a sentence is complete
+{"type": "input.done"}                    the turn's text is complete
+{"type": "session.close"}                 say what is left, then close
+
+For each sentence: audio.start, its audio as binary frames, audio.done; after a turn: session.done.
+With `timestamp_type: "word"`, where each word sounds: in audio.done (`timestamp_transport_strategy`
+"sync"), or in an audio.timestamps before its audio ("async").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from qwen3_tts_live.audio import SAMPLE_RATE
+from qwen3_tts_live.errors import InvalidRequestError, SpeechError
+from qwen3_tts_live.synthesizer import Mark, SessionOptions, Synthesizer, Utterance
+from qwen3_tts_server.audio_formats import FORMATS, Encoder, encoder_for
+from qwen3_tts_server.metrics import Metrics
+from qwen3_tts_server.openai_api import check_speed, choice_field, voice_field
+from qwen3_tts_server.options import ServerOptions
+from qwen3_tts_server.problems import FieldError
+from qwen3_tts_server.sentences import Begins, Sentence, SentenceCutter, Sounds, Step
+from qwen3_tts_server.speech_sockets import SpeechSocket
+from qwen3_tts_server.streaming import Streams
+from qwen3_tts_server.text import string_field
+from qwen3_tts_server.voice_names import find_voice
+
+__all__ = ["OmniApi"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Config:
+    """What a session.config asks for."""
+
+    options: SessionOptions
+    format: str
+    progressive: bool  # audio as it is made, rather than a sentence at a time
+    by_sentence: bool  # rather than a turn at a time
+    timestamps: str  # "", "sync" or "async"
+
+    @classmethod
+    def parse(
+        cls, fields: Mapping[str, object], aliases: Mapping[str, str], voices: tuple[str, ...]
+    ) -> _Config:
+        """Read and check the message.
+
+        Raises:
+            InvalidRequestError: what is wrong with it.
+        """
+        check_speed(fields)
+        if fields.get("ref_audio") is not None:
+            raise FieldError(
+                "ref_audio", "ref_audio is not taken here; upload a voice, and name it"
+            )
+        progressive = fields.get("stream_audio") is True
+        default = "pcm" if progressive else "wav"
+        splits = ("none", "sentence", "clause")
+        strategy = choice_field(fields, "timestamp_transport_strategy", ("sync", "async"), "sync")
+        words = choice_field(fields, "timestamp_type", ("none", "word"), "none") == "word"
+        return cls(
+            options=SessionOptions(
+                voice=find_voice(voice_field(fields), aliases, voices),
+                language=string_field(fields, "language") or "Auto",
+                instruct=string_field(fields, "instructions") or None,
+            ),
+            format=choice_field(fields, "response_format", FORMATS, default),
+            progressive=progressive,
+            by_sentence=choice_field(fields, "split_granularity", splits, "sentence") != "none",
+            timestamps=strategy if words else "",
+        )
+
+
+class OmniApi:
+    """The route.
+
+    Args:
+        synthesizer: returns what speaks, or raises why nothing does.
+        options: the server's settings.
+        metrics: where to count.
+        streams: what sends the audio.
+    """
+
+    def __init__(
+        self,
+        synthesizer: Callable[[], Synthesizer],
+        options: ServerOptions,
+        metrics: Metrics,
+        streams: Streams,
+    ) -> None:
+        self._shared = (synthesizer, options, metrics, streams)
+        self._streams = streams
+        self.routes = [web.get("/v1/audio/speech/stream", self.converse)]
+
+    async def converse(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/audio/speech/stream -> a WebSocket."""
+        self._streams.check_open()
+        return await _Conversation(request, *self._shared).serve()
+
+
+class _Conversation(SpeechSocket):
+    """One client."""
+
+    _config: _Config | None = None
+    _turn: _Turn | None = None  # whose text is still coming
+    _turns = 0
+
+    async def greet(self) -> None:
+        """Say nothing: the client speaks first."""
+
+    async def hear(self, kind: str, message: dict[str, object]) -> None:
+        """Act on a message."""
+        if kind == "session.config":
+            await self._configure(message)
+        elif kind == "session.close":
+            self._end_turn()
+            self.later(self.close)
+        elif kind == "voice.list":
+            voices = list(self.synthesizer.info.voices)
+            self.say({"type": kind, "voices": voices, "uploaded_voices": []})
+        elif kind not in ("input.text", "input.done"):
+            raise InvalidRequestError(f"unknown message type {kind!r}")
+        elif self._config is None:
+            raise InvalidRequestError(f"send session.config before {kind}")
+        elif kind == "input.text":
+            await self._push(self._config, string_field(message, "text", required=True))
+        else:
+            self._end_turn()
+
+    def complain(self, error: SpeechError) -> None:
+        """Send an error; the session goes on."""
+        self.say({"type": "error", "message": error.message, "code": error.code})
+
+    async def _configure(self, message: dict[str, object]) -> None:
+        if self._turn is not None:
+            raise InvalidRequestError("send input.done before another session.config")
+        synthesizer, aliases = self.synthesizer, self.server_options.voice_aliases
+        config = _Config.parse(message, aliases, synthesizer.info.voices)
+        await self.open_session(config.options)  # says now what is wrong with it, if anything
+        self._config = config
+
+    async def _push(self, config: _Config, text: str) -> None:
+        if not text:
+            return
+        if self._turn is None:
+            utterance = await self.utter(config.options)
+            self._turn = _Turn(self, config, utterance, self._turns)
+            self.later(self._turn.play)
+        self._turn.push_text(text)
+
+    def _end_turn(self) -> None:
+        turn, self._turn = self._turn, None
+        if turn is None:  # how clients keep the connection alive
+            self.say({"type": "session.done", "utterance_index": self._turns, "total_sentences": 0})
+        else:
+            turn.utterance.end_input()
+            self.later(turn.done)
+        self._turns += 1
+
+
+class _Turn:
+    """What is said between two `input.done`."""
+
+    def __init__(
+        self, socket: SpeechSocket, config: _Config, utterance: Utterance, index: int
+    ) -> None:
+        self.utterance = utterance
+        self._socket = socket
+        self._config = config
+        self._index = index
+        self._cutter = SentenceCutter(by_sentence=config.by_sentence)
+        self._encoder = Encoder()
+        self._sentence: Sentence | None = None  # that has begun, and not ended
+        self._waiting = b""  # of a sentence that is sent as a whole
+        self._sent = 0
+
+    def push_text(self, text: str) -> None:
+        self.utterance.push_text(text)
+        self._cutter.push_text(text)
+
+    # ------------------------------------------------------------ jobs
+
+    async def play(self) -> None:
+        try:
+            async with aclosing(self._socket.events(self.utterance)) as events:
+                async for event in events:
+                    for step in self._cutter.feed(event):
+                        await self._take(step)
+                    if isinstance(event, Mark) and self._config.timestamps == "async":
+                        await self._place(event)
+        except SpeechError as error:
+            await self._socket.send({"type": "error", "message": error.message, "code": error.code})
+            if self._sentence is not None:
+                await self._end(self._sentence, failed=True)
+        finally:
+            self._encoder.close()
+
+    async def done(self) -> None:
+        await self._send("session.done", total_sentences=self._cutter.count)
+
+    async def _take(self, step: Step) -> None:
+        if isinstance(step, Begins):
+            await self._begin(step.sentence, step.text)
+        elif isinstance(step, Sounds):
+            await self._send_audio(self._encoder.encode(step.samples))
+        else:
+            await self._send_audio(self._encoder.finish(), last=True)
+            await self._end(step.sentence)
+
+    async def _begin(self, sentence: Sentence, text: str) -> None:
+        self._encoder = encoder_for(self._config.format)
+        self._sentence, self._sent = sentence, 0
+        about: dict[str, object] = {"sentence_text": text, "format": self._config.format}
+        about |= {"sample_rate": SAMPLE_RATE, "channels": 1}
+        await self._send("audio.start", sentence_index=sentence.index, **about)
+
+    async def _send_audio(self, data: bytes, *, last: bool = False) -> None:
+        self._sent += len(data)
+        if self._config.progressive:
+            await self._socket.send_audio(data)
+            return
+        self._waiting += data
+        if last:
+            data, self._waiting = self._waiting, b""
+            await self._socket.send_audio(data, whole=True)
+
+    async def _end(self, sentence: Sentence, *, failed: bool = False) -> None:
+        self._sentence = None
+        self._encoder.close()
+        about: dict[str, object] = {"total_bytes": self._sent, "error": failed}
+        if self._config.timestamps == "sync":
+            about["timestamp_info"] = _aligned(sentence.words, sentence.start)
+        await self._send("audio.done", sentence_index=sentence.index, **about)
+
+    async def _place(self, word: Mark) -> None:
+        sentence = self._cutter.newest
+        if sentence is not None and word.text.strip():
+            words = _aligned([word], sentence.start)
+            await self._send("audio.timestamps", sentence_index=sentence.index, **words)
+
+    async def _send(self, kind: str, **fields: object) -> None:
+        await self._socket.send({"type": kind, "utterance_index": self._index} | fields)
+
+
+def _aligned(words: list[Mark], start: int) -> dict[str, object]:
+    """Return the words and, in seconds from sample `start`, when they begin and end."""
+    alignment = {
+        "words": [word.text.strip() for word in words],
+        "word_start_times_seconds": [_seconds(word.start - start) for word in words],
+        "word_end_times_seconds": [_seconds(word.end - start) for word in words],
+    }
+    return {"word_alignment": alignment}
+
+
+def _seconds(samples: int) -> float:
+    return round(max(0, samples) / SAMPLE_RATE, 3)
