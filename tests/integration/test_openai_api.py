@@ -263,6 +263,7 @@ async def test_a_full_queue_says_when_to_come_back(start: Start) -> None:
         assert (response.status, response.headers["Retry-After"]) == (429, "1")
         assert (error["type"], error["code"]) == ("rate_limit_error", "queue_full")
     first.cancel()
+    await asyncio.wait([first])
 
 
 async def test_models_and_voices_are_listed(start: Start) -> None:
