@@ -80,10 +80,15 @@ class ScriptedBackend:
         self.free = free
         self.running: list[Run] = []
         self.started: list[str] = []
-        self.asked: list[tuple[str | None, str]] = []  # voice and language of each segment
+        self.segments: list[Segment] = []  # the same, with their options
         self.stopping = asyncio.Event()  # cleared: a stopped segment does not come to its end
         self.stopping.set()
         self.closed = False
+
+    @property
+    def asked(self) -> list[tuple[str | None, str]]:
+        """The voice and the language of each segment."""
+        return [(segment.voice, segment.language) for segment in self.segments]
 
     def permit(self, chunks: int = 1) -> None:
         """Let every running segment make that many more chunks."""
@@ -95,7 +100,7 @@ class ScriptedBackend:
         run = Run(segment)
         self.running.append(run)
         self.started.append(segment.text)
-        self.asked.append((segment.voice, segment.language))
+        self.segments.append(segment)
         try:
             for character in segment.text:
                 if self.free:

@@ -12,6 +12,7 @@ from qwen3_tts_live import SpeechError
 from qwen3_tts_live.errors import (
     BackendUnavailableError,
     ClosedError,
+    ConnectionLostError,
     InvalidRequestError,
     OverloadedError,
     TextTooLongError,
@@ -36,7 +37,9 @@ def category_of(error: SpeechError) -> ErrorCategory:
 
 def is_lost(error: SpeechError) -> bool:
     """Return whether the session is gone, and has to be opened again."""
-    return isinstance(error, BackendUnavailableError | ClosedError)
+    # A connection comes back by itself, and its sessions with it.
+    gone = isinstance(error, BackendUnavailableError | ClosedError)
+    return gone and not isinstance(error, ConnectionLostError)
 
 
 def can_recover(error: SpeechError) -> bool:

@@ -4,7 +4,6 @@ import { parts } from "/static/dom.js";
 import { History } from "/static/history.js";
 import { Lane } from "/static/lane.js";
 import { openAudio } from "/static/player.js";
-import { Connection } from "/static/socket.js";
 import { startTheme } from "/static/theme.js";
 
 const MAX_CLIENTS = 4; // side by side; more do not fit on a screen
@@ -26,13 +25,12 @@ function audioOnce() {
 
 // ---------------------------------------------------------------- clients
 let numbers = 0;
-const connection = new Connection();
 const history = new History($("history"), audioOnce);
 
 function addLane() {
   const number = ++numbers;
   const text = TEXTS[number - 1] ?? TEXTS.at(-1);
-  const lane = new Lane({ number, text, connection, openAudio: audioOnce, history, close: removeLane });
+  const lane = new Lane({ number, text, openAudio: audioOnce, history, close: removeLane });
   lanes.push(lane);
   $("lanes").append(lane.root);
   if (server) fill(lane);

@@ -4,18 +4,16 @@ import { SAMPLE_RATE } from "/static/pcm.js";
 const AUDIBLE = 0.002; // of full scale; models begin with some milliseconds of near silence
 // A server that is this far ahead of the listener may be holding back on purpose: what it takes
 // from then on says nothing about how fast it is.
-const AHEAD = 1; // seconds
+const AHEAD = 1.5; // seconds
 
 export class Turn {
   // waiting: asked; queued: others of this client come first; coming: audio arrives; speaking: it is
   // heard; done, interrupted, failed: over
-  state;
-  speech = null; // the way to tell the server about it
-  written = ""; // the text that was sent so far
+  state = "waiting";
+  ahead = 0; // utterances in front of it when it was accepted
   chunks = [];
   marks = [];
-  samples = 0; // received
-  taken = 0; // samples that the player has played, as the server was told
+  seconds = 0; // of audio received
   complete = false; // all of it was received
   startsAt = null; // position of its first sample in the player
   firstByte = null; // ms after it was asked
@@ -24,24 +22,24 @@ export class Turn {
   #silence = null; // seconds before that sample
   #rtfSettled = false;
 
-  // `ahead`: how many of the client's utterances come first.
-  constructor({ client, text, voice, language, live }, ahead) {
-    Object.assign(this, { client, text, voice, language, live, ahead });
-    this.state = ahead ? "queued" : "waiting";
+  constructor({ client, text, voice, language, live }) {
+    Object.assign(this, { client, text, voice, language, live });
     this.asked = performance.now();
     this.when = new Date();
+    this.abort = new AbortController();
   }
 
   get over() {
     return ["done", "interrupted", "failed"].includes(this.state);
   }
 
-  get seconds() {
-    return this.samples / SAMPLE_RATE;
-  }
-
   end(state) {
     if (!this.over) this.state = state;
+  }
+
+  queued(ahead) {
+    this.ahead = ahead;
+    this.state = ahead ? "queued" : "waiting";
   }
 
   // Audio that the player puts at `position` (s).
@@ -54,10 +52,10 @@ export class Turn {
     }
     if (this.#silence === null) {
       const index = samples.findIndex((sample) => Math.abs(sample) > AUDIBLE);
-      if (index >= 0) this.#silence = (this.samples + index) / SAMPLE_RATE;
+      if (index >= 0) this.#silence = this.seconds + index / SAMPLE_RATE;
     }
     this.chunks.push(samples);
-    this.samples += samples.length;
+    this.seconds += samples.length / SAMPLE_RATE;
     this.#measure(now);
   }
 
@@ -77,9 +75,6 @@ export class Turn {
     if (this.firstAudio === null && this.#silence !== null) {
       this.firstAudio = Math.max(0, heard + (this.startsAt + this.#silence - position) * 1000 - this.asked);
     }
-    this.taken = Math.min(this.samples, Math.round((position - this.startsAt) * SAMPLE_RATE));
-    if (!this.complete || this.taken < this.samples - 48) return; // resampling rounds
-    this.taken = this.samples;
-    this.state = "done";
+    if (this.complete && position >= this.startsAt + this.seconds - 0.002) this.state = "done";
   }
 }
