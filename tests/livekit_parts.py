@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,3 +61,10 @@ def say(speaker: tts.TTS, *pieces: str, **options: object) -> tts.SynthesizeStre
         stream.push_text(piece)
     stream.end_input()
     return stream
+
+
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait for `condition`; fail if it does not come."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)

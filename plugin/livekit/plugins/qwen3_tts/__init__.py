@@ -13,9 +13,17 @@ from importlib.metadata import version
 from livekit.agents import Plugin
 
 from .engine import Engine
+from .sidecar import ensure_server
 from .tts import TTS, ChunkedStream, InterruptedMetrics, SynthesizeStream
 
-__all__ = ["TTS", "ChunkedStream", "Engine", "InterruptedMetrics", "SynthesizeStream"]
+__all__ = [
+    "TTS",
+    "ChunkedStream",
+    "Engine",
+    "InterruptedMetrics",
+    "SynthesizeStream",
+    "ensure_server",
+]
 
 __version__ = version("qwen3-tts-live")
 
