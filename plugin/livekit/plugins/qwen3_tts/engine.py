@@ -39,6 +39,7 @@ class Engine:
         engine: an address (see `qwen3_tts_live.factory`), which is opened when it is needed; or a
             synthesizer that is already open on the event loop that is running now. That one stays
             its owner's to close.
+        api_key: for a server that asks for one.
         qwen: how Qwen3-TTS runs; for `qwen:` addresses alone.
         allow_per_process_model: do not warn about a model in a job process.
     """
@@ -47,6 +48,7 @@ class Engine:
         self,
         engine: str | Synthesizer,
         *,
+        api_key: str | None = None,
         qwen: QwenOptions | None = None,
         allow_per_process_model: bool = False,
     ) -> None:
@@ -55,7 +57,7 @@ class Engine:
         self._thread: _EngineThread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         if isinstance(engine, str):
-            self._host = Host(lambda: open_synthesizer(engine, qwen=qwen))
+            self._host = Host(lambda: open_synthesizer(engine, qwen=qwen, api_key=api_key))
             if engine.startswith("qwen:") and not allow_per_process_model:
                 _warn_in_a_job_process(engine)
         else:

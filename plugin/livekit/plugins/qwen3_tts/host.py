@@ -186,16 +186,14 @@ class Host:
         """Stop all speech; close the synthesizer too if it is `owned`."""
         self.release()
         opening, self._opening = self._opening, None
-        tasks = [task for task in self._tasks if task is not opening]
-        if tasks:
-            await asyncio.wait(tasks, timeout=_STOP_SECONDS)
-        if opening is None:
-            return
-        if not opening.done():
+        if opening is not None and not opening.done():
             opening.cancel()
-            await asyncio.wait([opening])
-        elif owned and not _failed(opening):
-            await opening.result().aclose()
+        # A server that has fallen silent answers none of it: so all at once.
+        ends = {task for task in self._tasks if task is not opening}
+        if owned and opening is not None and opening.done() and not _failed(opening):
+            ends.add(self.spawn(opening.result().aclose()))
+        if ends:
+            await asyncio.wait(ends, timeout=2 * _STOP_SECONDS)
 
 
 class Speaker:

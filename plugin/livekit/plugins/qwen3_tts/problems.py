@@ -11,6 +11,7 @@ from qwen3_tts_live.errors import (
     BackendCrashedError,
     BackendUnavailableError,
     ClosedError,
+    ConnectionLostError,
     InvalidRequestError,
     OverloadedError,
     SpeechError,
@@ -38,10 +39,10 @@ def _of_the_library(error: SpeechError) -> APIError:
         return APIStatusError(message, status_code=400)
     if isinstance(error, OverloadedError):
         return APIStatusError(message, status_code=429)
-    if isinstance(error, BackendUnavailableError):
-        # Loading, draining or restarting: soon it may be there.
-        return APIStatusError(message, status_code=503)
-    if isinstance(error, BackendCrashedError | ClosedError):
-        # What crashed is replaced, and what was closed is opened again by the next attempt.
+    if isinstance(error, BackendCrashedError | ClosedError | ConnectionLostError):
+        # What crashed is replaced, what broke is dialled, what was closed is opened again.
         return APIConnectionError(message)
+    if isinstance(error, BackendUnavailableError):
+        # Not there: it may be starting, or being replaced. Another try costs next to nothing.
+        return APIStatusError(message, status_code=503)
     return APIStatusError(message, status_code=500, retryable=error.retryable)

@@ -71,6 +71,7 @@ class TTS(tts.TTS[Literal["interrupted"]]):
             `preview:`, `qwen:CHECKPOINT`), an open `Synthesizer` of the event loop that is running,
             or an `Engine` that several TTS objects share. What an address opens ends with this
             object.
+        api_key: for a server that asks for one.
         voice: one of the engine's voices; None for its default.
         language: a name, ISO code or locale of one of the ten languages, or Auto.
         instruct: how to say it, in words, for models that follow instructions.
@@ -90,6 +91,7 @@ class TTS(tts.TTS[Literal["interrupted"]]):
         self,
         *,
         engine: str | Synthesizer | Engine = "ws://localhost:9000",
+        api_key: str | None = None,
         voice: str | None = None,
         language: str = "Auto",
         instruct: str | None = None,
@@ -109,7 +111,7 @@ class TTS(tts.TTS[Literal["interrupted"]]):
         self._engine = (
             engine
             if isinstance(engine, Engine)
-            else Engine(engine, allow_per_process_model=allow_per_process_model)
+            else Engine(engine, api_key=api_key, allow_per_process_model=allow_per_process_model)
         )
         self._options = SessionOptions(
             voice=voice, language=language, instruct=instruct, seed=seed, max_lead=max_lead
