@@ -117,6 +117,7 @@ class Engine:
         if self._thread is not None:
             self._thread.end()
             await asyncio.shield(asyncio.wrap_future(self._thread.ended))
+            self._thread.join()
         elif self._loop is not None and not self._loop.is_closed():
             closing = asyncio.run_coroutine_threadsafe(self._host.aclose(owned=False), self._loop)
             await asyncio.wrap_future(closing)
@@ -189,12 +190,18 @@ class _EngineThread:
         self.ended: Future[None] = Future()
         self._end = asyncio.Event()
         # A daemon: a process that forgets to close its TTS must end all the same.
-        thread = threading.Thread(target=self._run, args=(host,), name="qwen3-tts", daemon=True)
-        thread.start()
+        self._thread = threading.Thread(
+            target=self._run, args=(host,), name="qwen3-tts", daemon=True
+        )
+        self._thread.start()
 
     def end(self) -> None:
         """Ask for the end; never waits, as the collector may call this in any thread."""
         _on(self.loop, self._end.set)
+
+    def join(self) -> None:
+        """Wait until the thread is gone: no time at all once it has `ended`."""
+        self._thread.join()
 
     def _run(self, host: Host) -> None:
         try:
