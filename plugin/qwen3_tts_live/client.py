@@ -403,4 +403,7 @@ def _normalize(settings: NormalizerSettings) -> dict[str, JsonValue]:
     if wrong := [name for name in fixed if getattr(settings, name) != getattr(default, name)]:
         raise InvalidRequestError(f"{', '.join(wrong)}: the server chooses that, not its clients")
     chosen: dict[str, JsonValue] = {name: getattr(settings, name) for name in _NORMALIZE}
-    return chosen | {"lexicon": {entry.written: entry.spoken for entry in settings.lexicon}}
+    lexicon: dict[str, dict[str, JsonValue]] = {}
+    for entry in settings.lexicon:
+        lexicon.setdefault(entry.written, {})[entry.language] = entry.spoken
+    return {**chosen, "lexicon": {**lexicon}}

@@ -97,6 +97,7 @@ class Connection:
         self._address = address
         self._api_key = api_key
         self._settings = settings
+        self._greeted = False
         self._generations = itertools.count(1)
         self._numbers = itertools.count(1)
         self._listeners: dict[int, Listener] = {}
@@ -228,10 +229,14 @@ class Connection:
     async def _greet(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         if socket.protocol != wire.SUBPROTOCOL:
             raise wire.Malformed(f"it does not speak {wire.SUBPROTOCOL}")
-        hello = await socket.receive()
-        if hello.type is not aiohttp.WSMsgType.TEXT:
-            raise wire.Malformed("it did not say hello")
-        self._receive(wire.parse_from_server(hello.data))
+        first = await socket.receive()
+        if first.type is not aiohttp.WSMsgType.TEXT:
+            raise wire.Malformed("it hung up before it had said hello")
+        hello = wire.parse_from_server(first.data)
+        if not isinstance(hello, wire.Hello):
+            raise wire.Malformed(f"it said {hello.type} before hello")
+        self.hello = hello
+        self._greeted = True
         self.generation = next(self._generations)
         if not self._attempt.done():
             self._attempt.set_result(None)
@@ -307,7 +312,8 @@ class Connection:
                 answer.set_exception(self._lost(reason))
 
     def _attempt_failed(self, error: SpeechError) -> None:
-        self._attempt.set_exception(error)
+        # Who had a connection before gets what says so: it may be back in a moment.
+        self._attempt.set_exception(self._lost(error.message) if self._greeted else error)
         self._attempt.exception()  # it is no fault if nobody waits for it
         self._attempt = asyncio.get_running_loop().create_future()
 

@@ -58,6 +58,7 @@ class Server:
         access = Access(self._options)
         app = web.Application(middlewares=[guard, access.check], client_max_size=body_limit)
         app.on_response_prepare.extend([add_headers, access.add_headers])
+        app.cleanup_ctx.append(self._websocket.watching)
         app.add_routes(
             [
                 web.post("/tts/stream", self._speech.stream),

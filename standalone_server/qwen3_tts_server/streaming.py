@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from aiohttp import WSCloseCode, web
 
@@ -23,7 +24,9 @@ from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import REQUEST_ID
 
-__all__ = ["PIECE", "Streams", "hold_little"]
+__all__ = ["PIECE", "Streams", "hold_little", "in_time"]
+
+PlayedT = TypeVar("PlayedT")
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +131,7 @@ class Streams:
         async with utterance:
             try:
                 playing = self._play(request, response, utterance, encoder, at_once)
-                finished = await _in_time(playing, self._options.max_stream_seconds)
+                finished = await in_time(playing, self._options.max_stream_seconds)
             except SpeechError as error:
                 self._metrics.request_ended("failed")
                 if not response.prepared:
@@ -189,7 +192,12 @@ class Streams:
                 request.transport.abort()
 
 
-async def _in_time(playing: Awaitable[Finished], seconds: float) -> Finished:
+async def in_time(playing: Awaitable[PlayedT], seconds: float) -> PlayedT:
+    """Await what speaks, but no longer than `seconds`.
+
+    Raises:
+        OverloadedError: it took longer.
+    """
     try:
         async with asyncio.timeout(seconds):
             return await playing

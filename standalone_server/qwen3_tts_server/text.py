@@ -14,7 +14,7 @@ from aiohttp import web
 
 from qwen3_tts_live.errors import InvalidRequestError, TextTooLongError
 from qwen3_tts_live.text import LexiconEntry, NormalizerSettings, TextFrontEnd, TextSegment
-from qwen3_tts_live.text.languages import canonical_language
+from qwen3_tts_live.text.languages import AUTO, canonical_language
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import FieldError, parse_json
 
@@ -128,10 +128,12 @@ def chosen_normalizer(fields: Mapping[str, object], base: NormalizerSettings) ->
 def _entries(lexicon: dict[str, object]) -> Iterator[LexiconEntry]:
     if len(lexicon) > _MAX_ENTRIES:
         raise InvalidRequestError(f"normalize.lexicon may have {_MAX_ENTRIES} entries")
-    for written, spoken in lexicon.items():
-        if not isinstance(spoken, str) or max(len(written), len(spoken)) > _MAX_LENGTH:
-            raise InvalidRequestError(
-                f"normalize.lexicon[{written[:40]!r}] must be a string that says how to say it; "
-                f"both may have {_MAX_LENGTH} characters"
-            )
-        yield LexiconEntry(written, spoken)
+    for written, said in lexicon.items():
+        for language, spoken in (said if isinstance(said, dict) else {AUTO: said}).items():
+            if not isinstance(spoken, str) or max(len(written), len(spoken)) > _MAX_LENGTH:
+                raise InvalidRequestError(
+                    f"normalize.lexicon[{written[:40]!r}] must be a string that says how to say "
+                    "it, or an object of such strings by language; all may have "
+                    f"{_MAX_LENGTH} characters"
+                )
+            yield LexiconEntry(written, spoken, language)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +20,7 @@ from qwen3_tts_live.errors import OverloadedError
 from qwen3_tts_live.synthesizer import Synthesizer
 from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.options import ServerOptions
-from qwen3_tts_server.problems import REQUEST_ID
+from qwen3_tts_server.problems import REQUEST_ID, problem
 from qwen3_tts_server.streaming import Streams, hold_little
 from qwen3_tts_server.websocket_session import PeerSession, Speaking, Told
 
@@ -31,8 +31,10 @@ logger = logging.getLogger(__name__)
 # Seconds without a sign of life after which a client is asked for one; it has half of that to
 # answer. A client whose processor is busy for some seconds, as agents' are, must not be lost.
 _HEARTBEAT = 30.0
-# Bytes of answers that may wait for a client that does not read them.
-_MOST_UNREAD = 1 << 20
+# Seconds between looks at what the server can do: voices come and go.
+_WATCH_EVERY = 1.0
+# Seconds that a client has to take what is on its way to it when the server closes.
+_CLOSING = 1.0
 
 
 class WebSocketApi:
@@ -56,6 +58,7 @@ class WebSocketApi:
         self.options = options
         self.metrics = metrics
         self.streams = streams
+        self.heartbeat = _HEARTBEAT
         self._peers: set[Peer] = set()
         self._held: dict[str, int] = {}  # how many connections have a session open
 
@@ -63,23 +66,26 @@ class WebSocketApi:
         """Speak with a client until it leaves."""
         if self.streams.draining:
             raise OverloadedError("the server is shutting down", retry_after=5.0)
-        self.synthesizer()  # raises while there is none
+        hello = self.hello()
         socket = web.WebSocketResponse(
             protocols=[wire.SUBPROTOCOL],
-            heartbeat=_HEARTBEAT,
-            timeout=1.0,
+            heartbeat=self.heartbeat,
+            timeout=_CLOSING,
             compress=False,
             # The longest message is a text, at most 12 bytes of JSON a character.
             max_msg_size=12 * self.options.max_text + 4096,
         )
+        if not socket.can_prepare(request).protocol:
+            message = f"offer the subprotocol {wire.SUBPROTOCOL}; {wire.PATH} speaks nothing else"
+            return problem(request, 400, "subprotocol", message)
         await socket.prepare(request)
         peer = Peer(self, request, socket)
         self._peers.add(peer)
         try:
-            await peer.run()
-        except ConnectionError:
+            await peer.run(hello)
+        except* ConnectionError:
             pass  # it left: there is nobody to tell
-        except Exception:
+        except* Exception:
             logger.exception("connection %s failed", request[REQUEST_ID])
             await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"the server failed")
         finally:
@@ -91,8 +97,36 @@ class WebSocketApi:
         await asyncio.gather(*(peer.close_when_quiet() for peer in self._peers))
 
     async def cut_all(self) -> None:
-        """Close every connection."""
-        await asyncio.gather(*(peer.close() for peer in self._peers))
+        """Close every connection now."""
+        await asyncio.gather(*(peer.cut() for peer in self._peers))
+
+    # ------------------------------------------------------------ what it can do
+
+    def hello(self) -> wire.Hello:
+        """Return what the server can do at the moment."""
+        info = self.synthesizer().info
+        return wire.Hello(
+            model=info.model,
+            sample_rate=info.sample_rate,
+            languages=info.languages,
+            voices=info.voices,
+            limits=wire.Limits(max_text=self.options.max_text, max_queued=self.options.max_queued),
+        )
+
+    async def watching(self, app: web.Application) -> AsyncIterator[None]:
+        """Tell every client what has changed, as long as the application runs."""
+        watch = asyncio.create_task(self._watch(), name="watch-voices")
+        yield
+        watch.cancel()
+        await asyncio.wait([watch])
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_EVERY)
+            if self._peers:
+                hello = self.hello()
+                for peer in list(self._peers):
+                    peer.start(peer.greet(hello))
 
     # ------------------------------------------------------------ sessions of all connections
 
@@ -122,8 +156,11 @@ class Peer:
     def __init__(
         self, api: WebSocketApi, request: web.Request, socket: web.WebSocketResponse
     ) -> None:
+        if request.transport is None:
+            raise ConnectionResetError("the client left")
         self.api = api
         self.request = request
+        self._transport = request.transport
         self._socket = socket
         self._sessions: dict[int, PeerSession] = {}
         self._speaking: dict[int, Speaking] = {}  # utterances of which the client may ask more
@@ -135,13 +172,13 @@ class Peer:
         self._quiet = asyncio.Event()
         self._quiet.set()
 
-    async def run(self) -> None:
+    async def run(self, hello: wire.Hello) -> None:
         """Do what the client says until it leaves; nothing of it goes on after that."""
         hold_little(self._transport)
-        await self.greet()
         try:
             async with self._group:
                 try:
+                    await self.greet(hello)
                     async for message in self._socket:
                         await self._receive(message)
                 finally:
@@ -151,16 +188,8 @@ class Peer:
             for session in self._sessions.values():
                 await session.leave()
 
-    async def greet(self) -> None:
+    async def greet(self, hello: wire.Hello) -> None:
         """Say what the server can do, unless that was said."""
-        info, options = self.api.synthesizer().info, self.api.options
-        hello = wire.Hello(
-            model=info.model,
-            sample_rate=info.sample_rate,
-            languages=info.languages,
-            voices=info.voices,
-            limits=wire.Limits(max_text=options.max_text, max_queued=options.max_queued),
-        )
         if hello != self._told:
             self._told = hello
             await self.send(hello)
@@ -179,6 +208,8 @@ class Peer:
     # ------------------------------------------------------------ reading
 
     async def _receive(self, message: WSMessage) -> None:
+        if message.type is WSMsgType.ERROR:
+            return  # no WebSocket message at all: the socket has been closed for it
         try:
             if message.type is not WSMsgType.TEXT:
                 raise wire.Malformed("binary messages come from the server alone")
@@ -257,15 +288,12 @@ class Peer:
     # ------------------------------------------------------------ writing
 
     async def send(self, message: wire.ServerMessage) -> None:
-        """Write a message at once.
+        """Write a message at once; wait if the client is behind with reading.
 
         Raises:
-            ConnectionError: the client left, or does not read.
+            ConnectionError: the client left, or has read nothing for the write timeout.
         """
-        if self._transport.get_write_buffer_size() > _MOST_UNREAD:
-            self._transport.abort()
-            raise ConnectionResetError("the client does not read what it is answered")
-        await self._socket.send_str(message.dump())
+        await self._in_time(self._socket.send_str(message.dump()))
 
     async def send_in_turn(self, speaking: Speaking, frame: bytes | str, samples: int = 0) -> None:
         """Write audio, or what belongs with it, when earlier audio has left the process.
@@ -276,25 +304,24 @@ class Peer:
             ConnectionError: the client left, or has read nothing for the write timeout.
         """
         async with self._turn:
-            if speaking.ended:
-                return
-            speaking.sent += samples
-            try:
-                async with asyncio.timeout(self.api.options.write_timeout):
-                    if isinstance(frame, str):
-                        await self._socket.send_str(frame)
-                    else:
-                        await self._socket.send_bytes(frame)
-                    await self.request.writer.drain()
-            except TimeoutError as error:
-                self._transport.abort()
-                raise ConnectionResetError("the client stopped reading") from error
+            if not speaking.ended:
+                speaking.sent += samples
+                await self._in_time(self._write(frame))
 
-    @property
-    def _transport(self) -> asyncio.Transport:
-        if self.request.transport is None:
-            raise ConnectionResetError("the client left")
-        return self.request.transport
+    async def _write(self, frame: bytes | str) -> None:
+        if isinstance(frame, str):
+            await self._socket.send_str(frame)
+        else:
+            await self._socket.send_bytes(frame)
+        await self.request.writer.drain()
+
+    async def _in_time(self, writing: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(self.api.options.write_timeout):
+                await writing
+        except TimeoutError as error:
+            self._transport.abort()
+            raise ConnectionResetError("the client stopped reading") from error
 
     # ------------------------------------------------------------ closing
 
@@ -306,3 +333,11 @@ class Peer:
     async def close(self) -> None:
         """Close it; the client may dial another server, or this one again."""
         await self._socket.close(code=WSCloseCode.GOING_AWAY, message=b"the server is stopping")
+
+    async def cut(self) -> None:
+        """Close it now, although something is spoken and even if the client does not read."""
+        try:
+            async with asyncio.timeout(_CLOSING):
+                await self.close()
+        finally:
+            self._transport.abort()

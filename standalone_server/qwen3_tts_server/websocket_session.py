@@ -28,7 +28,7 @@ from qwen3_tts_live.synthesizer import (
     Utterance,
 )
 from qwen3_tts_server.access import session_id
-from qwen3_tts_server.streaming import PIECE
+from qwen3_tts_server.streaming import PIECE, in_time
 from qwen3_tts_server.text import chosen_normalizer
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class PeerSession:
             self._name, self._id = name, seam_id
             self.peer.api.hold(seam_id)
         self._options = message.options
+        await self.peer.greet(self.peer.api.hello())  # so that it knows all that others may use
         opened = wire.Opened(request=message.request, session=message.session, id=name)
         await self.peer.send(opened)
 
@@ -282,16 +283,19 @@ class Speaking:
         try:
             with api.streams.open():
                 async with utterance:
-                    await self._has_room()
-                    async for event in utterance:
-                        await self._pass_on(event)
-                        await self._has_room()
+                    await in_time(self._send(utterance), api.options.max_stream_seconds)
         except SpeechError as error:
             api.metrics.request_ended("failed")
             await self.fail(error)
         except (ConnectionError, asyncio.CancelledError):
             api.metrics.request_ended("left")
             raise
+
+    async def _send(self, utterance: Utterance) -> None:
+        await self._has_room()
+        async for event in utterance:
+            await self._pass_on(event)
+            await self._has_room()
 
     async def _has_room(self) -> None:
         """Wait until the client has taken enough of what was sent.

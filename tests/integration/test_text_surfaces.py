@@ -81,6 +81,7 @@ async def test_a_request_chooses_for_itself(site: Site) -> None:
         ({"enabled": False, "markup": False}, "Ask **ACME**."),
         ({"lexicon": {"Ask": "Tell"}}, "Tell ack me."),
         ({"lexicon": {"ACME": "ay see"}}, "Ask ay see."),
+        ({"lexicon": {"ACME": {"en": "ay see", "de": "ah zeh"}}}, "Ask ay see."),
         ({}, "Ask ack me."),
     ):
         body = {"text": "Ask **ACME**.", "language": "en"}
