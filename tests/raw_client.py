@@ -63,7 +63,7 @@ class RawClient:
             if message.type is aiohttp.WSMsgType.BINARY:
                 utterance, offset, samples = wire.unpack_audio(message.data)
                 self.heard.append(Audio(utterance, offset, tuple(samples.tolist())))
-            else:
+            elif message.type is aiohttp.WSMsgType.TEXT:
                 self.heard.append(wire.parse_from_server(message.data))
             self._more.set()
         self.closed_with = self.socket.close_code

@@ -74,7 +74,7 @@ class RemoteTurn(BaseTurn):
         if not self.over:
             self.interrupt()
             self._connection.send(wire.Cancel(utterance=self.number))
-            self._session.ended(self)
+        self._session.ended(self)
 
     def interrupt(self) -> None:
         """Drop what waits, and whatever of it is still on its way."""

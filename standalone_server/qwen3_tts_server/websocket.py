@@ -185,6 +185,7 @@ class Peer:
                     for task in self._tasks:
                         task.cancel()
         finally:
+            self._quiet.set()
             for session in self._sessions.values():
                 await session.leave()
 

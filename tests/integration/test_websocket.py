@@ -520,6 +520,7 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(stage: str) -> None:
         if stage in ("playing", "queued", "interrupting", "done"):
             utterances = [await client.utter(session, "abc") for _ in range(3)]
             await one.until(lambda: one.synthesizer.status.queued == 2)
+            await one.until(lambda: bool(one.backend.running))
             one.backend.permit(1)
             await client.hear_samples(utterances[0], CHUNK)
             if stage == "playing":
