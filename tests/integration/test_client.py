@@ -355,10 +355,13 @@ class Cable:
 async def behind_a_cable(
     backend: ScriptedBackend, settings: Settings
 ) -> AsyncIterator[tuple[RemoteSynthesizer, Cable]]:
-    async with LiveSynthesizer(backend) as behind, serving(behind) as address:
-        async with Cable(int(address.rpartition(":")[2])) as cable:
-            async with await RemoteSynthesizer.open(cable.address, settings=settings) as one:
-                yield one, cable
+    async with (
+        LiveSynthesizer(backend) as behind,
+        serving(behind) as address,
+        Cable(int(address.rpartition(":")[2])) as cable,
+        await RemoteSynthesizer.open(cable.address, settings=settings) as one,
+    ):
+        yield one, cable
 
 
 async def test_a_cut_connection_is_dialled_again_at_once_and_sessions_go_on() -> None:
@@ -520,14 +523,16 @@ async def test_a_server_that_speaks_on_after_an_interrupt_is_not_heard() -> None
         tasks.append(asyncio.create_task(speak()))
 
     tasks: list[asyncio.Task[None]] = []
-    async with strange(answers(never_stop)) as address:
-        async with await RemoteSynthesizer.open(address, settings=QUICK) as one:
-            session = await one.open_session()
-            utterance = session.utter("Hi.")
-            await speaking.wait()
-            await session.interrupt()
-            assert [type(event) for event in await listen(utterance)] == [Finished]
-            await asyncio.gather(*tasks)
+    async with (
+        strange(answers(never_stop)) as address,
+        await RemoteSynthesizer.open(address, settings=QUICK) as one,
+    ):
+        session = await one.open_session()
+        utterance = session.utter("Hi.")
+        await speaking.wait()
+        await session.interrupt()
+        assert [type(event) for event in await listen(utterance)] == [Finished]
+        await asyncio.gather(*tasks)
 
 
 async def test_audio_that_is_missing_ends_the_utterance() -> None:
@@ -535,10 +540,12 @@ async def test_audio_that_is_missing_ends_the_utterance() -> None:
         for position in (0, 200):
             await server.send_bytes(wire.pack_audio(utterance, position, b"\1\0" * 100))
 
-    async with strange(answers(skip)) as address:
-        async with await RemoteSynthesizer.open(address, settings=QUICK) as one:
-            with pytest.raises(BackendError, match="missing"):
-                await listen((await one.open_session()).utter("Hi."))
+    async with (
+        strange(answers(skip)) as address,
+        await RemoteSynthesizer.open(address, settings=QUICK) as one,
+    ):
+        with pytest.raises(BackendError, match="missing"):
+            await listen((await one.open_session()).utter("Hi."))
 
 
 async def test_nonsense_breaks_the_connection_and_the_next_one_is_good() -> None:
@@ -553,14 +560,16 @@ async def test_nonsense_breaks_the_connection_and_the_next_one_is_good() -> None
         else:
             await server.send_str(said)
 
-    async with strange(answers(talk)) as address:
-        async with await RemoteSynthesizer.open(address, settings=QUICK) as one:
-            session = await one.open_session()
-            for _ in range(3):
-                with pytest.raises(ConnectionLostError, match="protocol"):
-                    await listen(session.utter("Hi."))
-                await one._connection.ready()
-            assert isinstance((await listen(session.utter("Hi.")))[-1], Finished)
+    async with (
+        strange(answers(talk)) as address,
+        await RemoteSynthesizer.open(address, settings=QUICK) as one,
+    ):
+        session = await one.open_session()
+        for _ in range(3):
+            with pytest.raises(ConnectionLostError, match="protocol"):
+                await listen(session.utter("Hi."))
+            await one._connection.ready()
+        assert isinstance((await listen(session.utter("Hi.")))[-1], Finished)
 
 
 async def test_an_error_that_this_version_does_not_know_is_still_an_error_of_ours() -> None:
@@ -568,11 +577,13 @@ async def test_an_error_that_this_version_does_not_know_is_still_an_error_of_our
         error = wire.Error(code="tired", message="m", retryable=True, utterance=utterance)
         await server.send_str(error.dump())
 
-    async with strange(answers(fail)) as address:
-        async with await RemoteSynthesizer.open(address, settings=QUICK) as one:
-            with pytest.raises(SpeechError) as caught:
-                await listen((await one.open_session()).utter("Hi."))
-            assert (caught.value.code, caught.value.retryable) == ("tired", True)
+    async with (
+        strange(answers(fail)) as address,
+        await RemoteSynthesizer.open(address, settings=QUICK) as one,
+    ):
+        with pytest.raises(SpeechError) as caught:
+            await listen((await one.open_session()).utter("Hi."))
+        assert (caught.value.code, caught.value.retryable) == ("tired", True)
 
 
 async def test_what_is_no_server_of_ours_is_said_so() -> None:
@@ -624,8 +635,10 @@ async def test_a_unix_socket_is_private_replaces_a_stale_one_and_goes_with_its_s
 
 
 async def test_a_server_may_listen_on_both(tmp_path: Path) -> None:
-    async with LiveSynthesizer(ScriptedBackend()) as behind:
-        async with serving(behind, unix=tmp_path / "s") as address:
-            for one_of in (address, f"unix:{tmp_path / 's'}"):
-                async with await open_synthesizer(one_of) as one:
-                    assert heard(await listen((await one.open_session()).utter("Hi.")))
+    async with (
+        LiveSynthesizer(ScriptedBackend()) as behind,
+        serving(behind, unix=tmp_path / "s") as address,
+    ):
+        for one_of in (address, f"unix:{tmp_path / 's'}"):
+            async with await open_synthesizer(one_of) as one:
+                assert heard(await listen((await one.open_session()).utter("Hi.")))
