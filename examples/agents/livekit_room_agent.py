@@ -21,7 +21,8 @@ The parts, where not --offline:
 
 In the room, speak: it stops when you do. A client can also send
   text on the topic lk.chat                 a question, in writing
-  the RPC method say, with a text           speak exactly this, after what is being spoken
+  the RPC method say, with a text           speak exactly this, after what is being spoken;
+                                            answers with an id, at once
   the RPC method interrupt                  stop and flush; answers when all is silent
 """
 

@@ -59,7 +59,11 @@ async def test_the_agent_greets_in_a_console_without_a_server() -> None:
         agent = await asyncio.create_subprocess_exec(
             *command,
             *("--connect-addr", address),
-            env={**os.environ, "AGENT_OFFLINE": "1"},
+            env={
+                **os.environ,
+                "AGENT_OFFLINE": "1",
+                "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0",  # weights that it does not use
+            },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
