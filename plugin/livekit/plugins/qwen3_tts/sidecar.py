@@ -34,7 +34,7 @@ def ensure_server(path: str | Path, *flags: str, timeout: float = 600.0) -> Iter
 
     The first caller on a host starts `qwen3-tts-live serve --unix PATH FLAGS...`, and that ends
     with the block or with the process, whatever ends it. Others use it as long as it is there; a
-    server that several workers depend on is better started by systemd (see docs/deployment.md).
+    server that several workers depend on is the host's process manager's to run.
     Call it in the worker's main process: not at import, and not in a job.
 
     Args:
