@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+OLDEST := .venv-pipecat-1.12
 JOBS   ?= 2
 TEXT   ?= Hello! I speak while I am still being written.
 
-.PHONY: help serve say test check format bench clean
+.PHONY: help serve say test test-pipecat-oldest check format bench clean
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 30
 
 serve: $(VENV)/.speak ## run the server and its WebUI at http://localhost:9000 (FLAGS=... adds flags)
 	@$(BIN)/qwen3-tts-live serve $(FLAGS)
@@ -19,6 +20,9 @@ say: $(VENV)/.speak ## speak TEXT into out.wav
 test: $(VENV)/.test ## run the tests (no GPU, no network, no weights)
 	@$(BIN)/python -m pytest -m 'not alone' -n $(JOBS) --dist worksteal $(FLAGS) || [ $$? = 5 ]
 	@$(BIN)/python -m pytest -m alone $(FLAGS) || [ $$? = 5 ]
+
+test-pipecat-oldest: $(OLDEST)/.test ## run the Pipecat tests on the oldest Pipecat that is supported
+	@$(OLDEST)/bin/python -m pytest tests/unit/pipecat $(FLAGS)
 
 check: $(VENV)/.test ## format, lint, types, layers, dependencies
 	$(BIN)/ruff format --check .
@@ -35,7 +39,7 @@ bench: $(VENV)/.test ## load a server of its own with 64 clients
 	@$(BIN)/python benchmarks/load.py
 
 clean: ## remove the environment and all caches
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/.speak: pyproject.toml constraints.txt | $(VENV)/.uv
 	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[server,preview]'
@@ -44,6 +48,14 @@ $(VENV)/.speak: pyproject.toml constraints.txt | $(VENV)/.uv
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.uv
 	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[test]'
 	@touch $@ $(VENV)/.speak
+
+# Only what these tests need, and so no torch.
+$(OLDEST)/.test: pyproject.toml constraints.txt | $(VENV)/.uv
+	@$(PYTHON) -m venv $(OLDEST)
+	@grep -v '^pipecat-ai' constraints.txt > $(OLDEST)/constraints.txt
+	$(BIN)/uv pip install -q --python $(OLDEST)/bin/python -c $(OLDEST)/constraints.txt \
+	  -e '.[pipecat,preview,server]' 'pipecat-ai==1.12.*' hypothesis pytest pytest-asyncio pytest-timeout
+	@touch $@
 
 $(VENV)/.uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

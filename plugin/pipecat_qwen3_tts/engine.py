@@ -24,16 +24,20 @@ class Engine:
     Args:
         engine: an address, or an open engine.
         qwen: how Qwen3-TTS runs; for `qwen:` addresses alone.
+        api_key: for a server.
 
     Attributes:
         session: the open session, if there is one.
     """
 
-    def __init__(self, engine: str | Synthesizer, qwen: QwenOptions | None) -> None:
+    def __init__(
+        self, engine: str | Synthesizer, qwen: QwenOptions | None, api_key: str | None
+    ) -> None:
         self.session: Session | None = None
         self._address = engine if isinstance(engine, str) else None
         self._synthesizer = None if isinstance(engine, str) else engine
         self._qwen = qwen
+        self._api_key = api_key
 
     @property
     def model(self) -> str | None:
@@ -49,7 +53,9 @@ class Engine:
         if self.session is None:
             try:
                 if self._synthesizer is None and self._address is not None:
-                    self._synthesizer = await open_synthesizer(self._address, qwen=self._qwen)
+                    self._synthesizer = await open_synthesizer(
+                        self._address, qwen=self._qwen, api_key=self._api_key
+                    )
                 assert self._synthesizer is not None
                 self.session = await self._synthesizer.open_session(options)
             except SpeechError:

@@ -68,6 +68,7 @@ class Qwen3TTSService(TTSService):
         text_aggregation_mode: TOKEN gives text to the engine as it comes from the LLM, which
             cuts it itself; SENTENCE waits for whole sentences.
         qwen: how Qwen3-TTS runs; for `qwen:` addresses alone.
+        api_key: one of the server's keys, if it asks for one; for `ws://` and the like.
         **kwargs: for `TTSService`, such as `text_transforms`.
     """
 
@@ -83,6 +84,7 @@ class Qwen3TTSService(TTSService):
         sample_rate: int | None = None,
         text_aggregation_mode: TextAggregationMode = TextAggregationMode.TOKEN,
         qwen: QwenOptions | None = None,
+        api_key: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -94,7 +96,7 @@ class Qwen3TTSService(TTSService):
             push_text_frames=False,  # words come when they are heard, not when they are made
             **{"stop_frame_timeout_s": _SILENCE, **kwargs},
         )
-        self._engine = Engine(engine, qwen)
+        self._engine = Engine(engine, qwen, api_key)
         # Half of it waits in the engine's session, half in the transport.
         self._lead = max_lead / 2
         self._parts: deque[Part] = deque()  # in the order in which they are spoken
@@ -325,7 +327,7 @@ class Qwen3TTSService(TTSService):
         if speech.zero is None:
             # Pipecat counts word times from the first audio, or from the last word before it.
             speech.zero = max(self._playhead.clock(), self._last_word_at)
-        await self._send_audio(part.context_id, speech.resampled(chunk.samples))
+        await self._send_audio(part.context_id, speech.output.push(chunk.samples))
         marks = [
             (mark, begins + max(0, mark.start - chunk.offset) / SAMPLE_RATE)
             for mark in part.reached(chunk.offset + len(chunk.samples))
@@ -363,7 +365,9 @@ class Qwen3TTSService(TTSService):
         speech = self._speeches.pop(context_id, None) or Speech(self.sample_rate)
         if not self.audio_context_available(context_id):
             return
-        tail = speech.tail() if speech.zero is not None else bytes(2 * (self.sample_rate // 50))
+        tail = (
+            speech.output.tail() if speech.zero is not None else bytes(2 * (self.sample_rate // 50))
+        )
         await self._send_audio(context_id, tail)
         await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
         await self.remove_audio_context(context_id)

@@ -18,36 +18,47 @@ from pipecat_qwen3_tts.words import Words
 from qwen3_tts_live import SAMPLE_RATE, Mark, Session, SessionOptions, Utterance
 from qwen3_tts_live.audio import PcmSamples, Resampler
 
-__all__ = ["Part", "Playhead", "Speech"]
+__all__ = ["OutputRate", "Part", "Playhead", "Speech"]
 
 
-class Speech:
-    """An audio context's words, times and samples.
+class OutputRate:
+    """Turns the engine's samples into bytes at the rate of the frames.
 
     Args:
-        sample_rate: of the audio that is passed on, in Hz.
-
-    Attributes:
-        words: its text.
-        zero: the time that its word times count from; None before its first audio.
+        sample_rate: of the frames, in Hz.
     """
 
     def __init__(self, sample_rate: int) -> None:
-        self.words = Words()
-        self.zero: float | None = None
-        self._resampler = (
-            None if sample_rate == SAMPLE_RATE else Resampler(SAMPLE_RATE, sample_rate)
-        )
+        same = sample_rate == SAMPLE_RATE
+        self._resampler = None if same else Resampler(SAMPLE_RATE, sample_rate)
 
-    def resampled(self, samples: PcmSamples, *, last: bool = False) -> bytes:
-        """Return PCM16 little-endian at the context's rate; `last` gives out what was held back."""
+    def push(self, samples: PcmSamples, *, last: bool = False) -> bytes:
+        """Return PCM16 little-endian; `last` gives out what the resampler held back."""
         if self._resampler is not None:
             samples = self._resampler.push(samples, last=last)
         return samples.astype("<i2", copy=False).tobytes()
 
     def tail(self) -> bytes:
         """Return the rest of the audio."""
-        return self.resampled(np.zeros(0, np.int16), last=True)
+        return self.push(np.zeros(0, np.int16), last=True)
+
+
+class Speech:
+    """An audio context's words, times and samples.
+
+    Args:
+        sample_rate: of the frames, in Hz.
+
+    Attributes:
+        words: its text.
+        output: its audio's way out.
+        zero: the time that its word times count from; None before its first audio.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self.words = Words()
+        self.output = OutputRate(sample_rate)
+        self.zero: float | None = None
 
 
 class Part:
