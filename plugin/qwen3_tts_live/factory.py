@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from qwen3_tts_live.backends.preview import PreviewBackend
 from qwen3_tts_live.backends.qwen_open import open_qwen
 from qwen3_tts_live.backends.qwen_options import QwenOptions
-from qwen3_tts_live.errors import BackendUnavailableError, InvalidRequestError
+from qwen3_tts_live.errors import InvalidRequestError
 from qwen3_tts_live.session import LiveSynthesizer, SessionLimits
 from qwen3_tts_live.synthesizer import Synthesizer
 from qwen3_tts_live.text import warm_up
@@ -37,10 +37,7 @@ SCHEMES = {
 OpenedT = TypeVar("OpenedT")
 
 _REMOTE = ("ws://", "wss://", "unix:")
-_MISSING = {
-    "openai+http://": "the /v1/audio/speech client",
-    "openai+https://": "the /v1/audio/speech client",
-}
+_OPENAI = ("openai+http://", "openai+https://")
 
 
 async def open_synthesizer(
@@ -61,18 +58,14 @@ async def open_synthesizer(
     Raises:
         InvalidRequestError: the address has none of the known schemes, names no checkpoint, the
             settings do not fit what it names, or a server refuses the key.
-        BackendUnavailableError: what it names is not installed, cannot be downloaded, loaded or
-            reached, or is not in this version.
+        BackendUnavailableError: what it names is not installed, or cannot be downloaded, loaded
+            or reached.
         OverloadedError: a server is loading or stopping.
     """
     scheme = next((scheme for scheme in SCHEMES if address.startswith(scheme)), None)
     if scheme is None:
         known = ", ".join(SCHEMES.values())
         raise InvalidRequestError(f"unknown engine address {address[:80]!r}; examples: {known}")
-    if scheme in _MISSING:
-        raise BackendUnavailableError(
-            f"{_MISSING[scheme]} ({scheme}) is not in this version yet; use preview:"
-        )
     if scheme == "qwen:":
         opening = open_qwen(address.removeprefix(scheme), qwen or QwenOptions())
         backend = await _beside_grammars(opening)
@@ -83,6 +76,11 @@ async def open_synthesizer(
         from qwen3_tts_live.client import RemoteSynthesizer  # needs aiohttp, which others do not
 
         return await RemoteSynthesizer.open(address, api_key=api_key)
+    if scheme in _OPENAI:
+        from qwen3_tts_live.backends.openai_speech import OpenAiSpeechBackend  # aiohttp, too
+
+        server = await _beside_grammars(OpenAiSpeechBackend.open(address, api_key=api_key))
+        return LiveSynthesizer(server, limits)
     return LiveSynthesizer(await _beside_grammars(PreviewBackend.open()), limits)
 
 

@@ -75,11 +75,22 @@ async def unix(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
         yield opened
 
 
+@asynccontextmanager
+async def openai(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    async with (
+        scripted(request) as behind,
+        serving(behind) as address,
+        await open_synthesizer(f"openai+{address.replace('ws:', 'http:')}/v1") as opened,
+    ):
+        yield opened
+
+
 IMPLEMENTATIONS: dict[str, Callable[[pytest.FixtureRequest], Opened]] = {
     "scripted": scripted,
     "preview": preview,
     "qwen": qwen,
     "ws": ws,  # a server on the scripted backend
+    "openai": openai,  # the same, through its /v1/audio/speech
     "unix": unix,  # a server on the embedded voice
 }
 

@@ -20,7 +20,7 @@ import soundfile
 
 from qwen3_tts_live.cli import main
 from qwen3_tts_live.errors import BackendUnavailableError, InvalidRequestError
-from qwen3_tts_live.factory import SCHEMES, open_synthesizer
+from qwen3_tts_live.factory import open_synthesizer
 from qwen3_tts_server.command import engine_address
 from qwen3_tts_server.options import ServerOptions
 
@@ -62,7 +62,7 @@ def test_say_writes_raw_pcm_to_standard_output_and_reads_standard_input() -> Non
         (["say", "x", "--engine", "festival:"], 2, "preview:"),
         (["say", "x", "-o", "out.xyz"], 2, ".wav"),
         (["say", "x", "-o", "no/such/folder/out.wav"], 2, "folder"),
-        (["say", "x", "--engine", "openai+http://localhost/v1"], 1, "not in this version"),
+        (["say", "x", "--engine", "openai+http://localhost:1/v1"], 1, "cannot be reached"),
         (["say"], 2, "TEXT"),
         ([], 2, "COMMAND"),
     ],
@@ -98,11 +98,7 @@ def test_a_file_that_was_not_finished_is_removed(
 # ------------------------------------------------------------------ addresses and options
 
 
-async def test_every_address_scheme_is_known_and_the_missing_ones_say_so() -> None:
-    for scheme, example in SCHEMES.items():
-        if scheme.startswith("openai"):
-            with pytest.raises(BackendUnavailableError, match="not in this version"):
-                await open_synthesizer(example)
+async def test_an_address_of_no_known_scheme_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="unknown engine address"):
         await open_synthesizer("http://localhost")
 
@@ -141,7 +137,7 @@ def server() -> Iterator[tuple[subprocess.Popen[str], int]]:
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if found := re.search(r"http://127.0.0.1:(\d+)/", line):
+        if found := re.search(r"speaks at http://127.0.0.1:(\d+)/", line):
             break
     else:
         raise AssertionError("the server did not start")
