@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -126,7 +127,7 @@ class WebSocketApi:
             if self._peers:
                 hello = self.hello()
                 for peer in list(self._peers):
-                    peer.start(peer.greet(hello))
+                    peer.start(partial(peer.greet, hello))
 
     # ------------------------------------------------------------ sessions of all connections
 
@@ -186,6 +187,9 @@ class Peer:
                         task.cancel()
         finally:
             self._quiet.set()
+            # What has ended by itself is not touched; what was cancelled before it began is.
+            for speaking in self._speaking.values():
+                speaking.abandon()
             for session in self._sessions.values():
                 await session.leave()
 
@@ -195,16 +199,16 @@ class Peer:
             self._told = hello
             await self.send(hello)
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do something beside reading; it ends when the client leaves."""
         task = self._group.create_task(self._quietly(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     @staticmethod
-    async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    async def _quietly(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         with suppress(ConnectionError):  # it left, which ends the reading too
-            await work
+            await work()
 
     # ------------------------------------------------------------ reading
 
@@ -254,7 +258,7 @@ class Peer:
             references = {"request": message.request}
             raise wire.Malformed(f"a connection may have {limit} sessions", references)
         session = self._sessions[message.session] = PeerSession(self)
-        self.start(session.run())
+        self.start(session.run)
         return session
 
     def _queue(self, session: PeerSession, number: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from qwen3_tts_live import wire
@@ -230,7 +231,7 @@ class Speaking:
         self._utterance = utterance
         if max_lead is not None:
             self._window = (max_lead - _kept(max_lead)) * SAMPLE_RATE
-        self.session.peer.start(self._run(utterance))
+        self.session.peer.start(partial(self._run, utterance))
 
     async def tell(self, message: wire.Text | wire.End | wire.Cancel) -> None:
         """Do what the client says."""
@@ -258,10 +259,14 @@ class Speaking:
         if self.ended and self.taken == self.sent:
             self.session.forget(self)
 
-    async def fail(self, error: SpeechError) -> None:
-        """End it with an error."""
+    def abandon(self) -> None:
+        """Stop it: nobody is there to hear it."""
         if self._utterance is not None:
             self._utterance.cancel()
+
+    async def fail(self, error: SpeechError) -> None:
+        """End it with an error."""
+        self.abandon()
         await self._end(wire.error_message(error, utterance=self.number))
         self.session.forget(self)
 
