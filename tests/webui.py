@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,16 @@ class WebUi:
     async def recorded(self) -> NDArray[np.int16]:
         parts = await self.inside("lane.player.recorded.flatMap((part) => Array.from(part))")
         return (np.array(parts) * 32768).astype(np.int16)
+
+    def sent(self) -> list[dict[str, Any]]:
+        """Collect what the page says on a WebSocket that it has yet to open."""
+        messages: list[dict[str, Any]] = []
+
+        def collect(frame: str | bytes) -> None:
+            messages.append(json.loads(frame))
+
+        self.page.on("websocket", lambda socket: socket.on("framesent", collect))
+        return messages
 
     async def picture(self, name: str) -> None:
         """Keep a picture for people to look at."""

@@ -69,8 +69,10 @@ async def serve() -> AsyncIterator[Serve]:
     """Return a function that serves a backend on a port, with any of the server's options."""
     running: list[Running] = []
 
-    async def start(backend: ScriptedBackend, **options: Any) -> int:
-        one = Running(backend, SessionLimits(), drain_timeout=0.1, **options)
+    async def start(
+        backend: ScriptedBackend, limits: SessionLimits | None = None, **options: Any
+    ) -> int:
+        one = Running(backend, limits or SessionLimits(), drain_timeout=0.1, **options)
         running.append(one)
         await one.start()
         return one.port

@@ -26,21 +26,6 @@ async def test_play_sounds_exactly_as_served(ui: WebUi) -> None:
     await expect(ui.tile("audio")).to_have_text(f"{CHUNK * len(TEXT) / 24_000:.1f} s")
 
 
-async def test_an_odd_read_is_carried_over(ui: WebUi) -> None:
-    heard = await ui.page.evaluate(
-        """(async () => {
-            const { PcmDecoder } = await import('/static/pcm.js');
-            const bytes = new Uint8Array(Int16Array.from({ length: 500 }, (_, i) => 131 * i - 32768).buffer);
-            const decoder = new PcmDecoder();
-            const samples = [];
-            for (let at = 0, size = 1; at < bytes.length; at += size, size = (size * 7 + 2) % 23)
-                samples.push(...decoder.push(bytes.slice(at, at + size)));
-            return samples.map((sample) => sample * 32768);
-        })()"""
-    )
-    assert heard == [131 * i - 32768 for i in range(500)]
-
-
 @pytest.mark.alone
 async def test_an_interrupt_is_heard_within_100_ms(ui: WebUi) -> None:
     await ui.record()

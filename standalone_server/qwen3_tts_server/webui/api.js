@@ -54,3 +54,18 @@ export async function spokenForm(text, language, signal) {
   const response = await call("/tts/text", { method: "POST", json: { text, language }, signal });
   return (await response.json()).segments;
 }
+
+// {voices: [{name, default, removable}], can_add}
+export const voices = async () => (await call("/tts/voices")).json();
+
+export async function addVoice(name, recording, text) {
+  const body = new FormData();
+  body.append("name", name);
+  body.append("file", recording, recording.name ?? "recording.wav");
+  if (text) body.append("text", text);
+  await call("/tts/voices", { method: "POST", body });
+}
+
+export async function removeVoice(name) {
+  await call(`/tts/voices/${encodeURIComponent(name)}`, { method: "DELETE" });
+}

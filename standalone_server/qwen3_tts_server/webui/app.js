@@ -4,7 +4,9 @@ import { parts } from "/static/dom.js";
 import { History } from "/static/history.js";
 import { Lane } from "/static/lane.js";
 import { openAudio } from "/static/player.js";
+import { Connection } from "/static/socket.js";
 import { startTheme } from "/static/theme.js";
+import { Voices } from "/static/voices.js";
 
 const MAX_CLIENTS = 4; // side by side; more do not fit on a screen
 const REFRESH = 2000; // ms between looks at the server's load
@@ -25,12 +27,13 @@ function audioOnce() {
 
 // ---------------------------------------------------------------- clients
 let numbers = 0;
+const connection = new Connection();
 const history = new History($("history"), audioOnce);
 
 function addLane() {
   const number = ++numbers;
   const text = TEXTS[number - 1] ?? TEXTS.at(-1);
-  const lane = new Lane({ number, text, openAudio: audioOnce, history, close: removeLane });
+  const lane = new Lane({ number, text, connection, openAudio: audioOnce, history, close: removeLane });
   lanes.push(lane);
   $("lanes").append(lane.root);
   if (server) fill(lane);
@@ -92,6 +95,17 @@ async function watch(ask) {
 }
 
 // ---------------------------------------------------------------- the user
+let last = null; // the client that had the focus
+$("lanes").addEventListener("focusin", ({ target }) => {
+  last = lanes.find(({ root }) => root.contains(target));
+});
+
+const voices = new Voices($("voices"), async (added) => {
+  await refresh();
+  if (added) (lanes.includes(last) ? last : lanes[0]).use(added);
+});
+$("open-voices").addEventListener("click", () => voices.open());
+
 const keyDialog = $("key");
 const keyParts = parts(keyDialog);
 let asking = null;

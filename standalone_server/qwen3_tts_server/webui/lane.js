@@ -2,7 +2,8 @@
 import { Caption } from "/static/caption.js";
 import { asCurl } from "/static/curl.js";
 import { copy, fromTemplate, parts } from "/static/dom.js";
-import { interrupt, speak } from "/static/http.js";
+import { drip } from "/static/drip.js";
+import { SAMPLE_RATE } from "/static/pcm.js";
 import { heardAt } from "/static/player.js";
 import { Queue } from "/static/queue.js";
 import { Said } from "/static/said.js";
@@ -10,23 +11,20 @@ import { Tiles } from "/static/tiles.js";
 import { Turn } from "/static/turn.js";
 import { Waveform } from "/static/waveform.js";
 
-// Seconds of audio to hold. What is read beyond the need cannot be interrupted on the server any
-// more; below about half a second a busy page makes gaps.
+// Seconds of audio that may be ahead of the listener, most of it here. More is made in vain when the
+// user interrupts; below about half a second a busy page makes gaps.
 const LEAD = 2;
-const pause = (wait) => new Promise((resolve) => setTimeout(resolve, wait));
 const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);
 
 export class Lane {
   player = null; // from the first Play on: browsers open audio only then
   interrupts = []; // {ack, silence} in ms, of every interrupt
   #latest = null;
-  #receiving = Promise.resolve(); // ends when the last turn asked for has all its audio
   #underruns = 0;
-  #wasOpen = false;
 
   // `openAudio` returns a promise of the page's audio; `history.add(turn)` keeps what was said.
-  constructor({ number, text, openAudio, history, close }) {
-    Object.assign(this, { openAudio, history });
+  constructor({ number, text, connection, openAudio, history, close }) {
+    Object.assign(this, { connection, openAudio, history });
     this.root = fromTemplate("lane");
     const at = (this.parts = parts(this.root));
     const title = `Client ${number}`;
@@ -88,6 +86,11 @@ export class Lane {
     };
   }
 
+  use(voice) {
+    this.parts.voice.value = voice;
+    this.showRequest();
+  }
+
   showRequest() {
     this.parts.curl.textContent = asCurl(this.asked);
     this.said.show(this.asked);
@@ -107,56 +110,66 @@ export class Lane {
 
   async play() {
     if (!this.parts.form.reportValidity()) return;
-    const turn = new Turn(this.asked);
+    const turn = new Turn(this.asked, this.queue.open.length);
     this.#latest = turn;
     this.queue.add(turn);
     this.#refresh();
-    const before = this.#receiving;
-    this.#receiving = this.#receive(turn, before);
-    await this.#receiving;
-  }
-
-  async #receive(turn, before) {
     try {
       await this.open();
-      for await (const event of speak(turn, turn.abort.signal)) {
-        // Each request has a connection of its own: this one's audio may overtake the last one's.
-        if (event.type === "audio") await before;
-        await this.#on(turn, event);
-      }
-      if (!turn.over) this.#received(turn);
+      turn.speech = await this.connection.utter({ ...turn, maxLead: LEAD }, this.#listener(turn));
+      if (turn.over) return turn.speech.cancel(); // interrupted before the server knew of it
+      await this.#write(turn);
     } catch (error) {
-      if (!turn.over) this.#failed(turn, error);
+      this.#end(turn, "failed", error.message);
     }
-    this.#refresh();
   }
 
-  async #on(turn, event) {
-    if (turn.over) return; // interrupted: what still comes is dropped
-    if (event.type === "queued") turn.queued(event.ahead);
-    if (event.type === "mark") turn.marks.push(event);
-    if (event.type === "audio") {
-      turn.received(event.samples, this.player.pushed);
-      this.player.expect(true);
-      this.player.push(event.samples);
-      this.wave.listen(this.player.analyser);
-    }
+  async #write(turn) {
+    const push = (piece) => {
+      turn.speech.text(piece);
+      turn.written += piece;
+      this.#refresh();
+    };
+    if (turn.live) await drip(turn.text, turn.live, push, () => turn.over);
+    else push(turn.text);
+    if (turn.over) return;
+    turn.speech.end();
+    turn.typed = true;
+    if (turn.startsAt !== null && !turn.complete) this.player.expect(true);
+  }
+
+  #listener(turn) {
+    const unlessOver = (act) => (value) => turn.over || act(value);
+    return {
+      mark: unlessOver((mark) => turn.marks.push(mark)),
+      audio: unlessOver((samples) => this.#hear(turn, samples)),
+      done: unlessOver((reason) => (reason === "completed" ? this.#received(turn) : this.#end(turn, "interrupted"))),
+      failed: unlessOver((error) => this.#end(turn, "failed", error.message)),
+    };
+  }
+
+  #hear(turn, samples) {
+    turn.received(samples, this.player.pushed);
+    // While its text is still being written, running dry may be the writer's doing.
+    this.player.expect(Boolean(turn.typed));
+    this.player.push(samples);
+    this.wave.listen(this.player.analyser);
     this.#refresh();
-    while (!turn.over && this.player.buffered > LEAD) await pause(50);
   }
 
   #received(turn) {
     turn.complete = true;
     this.player.expect(false);
-    if (turn.startsAt !== null) return this.#onPlayer(this.player);
-    turn.end("done");
-    this.say("Nothing to say in that text.");
+    if (turn.samples) this.#onPlayer(this.player);
+    else this.#end(turn, "done", "Nothing to say in that text.", false);
   }
 
-  #failed(turn, error) {
-    turn.end("failed");
+  #end(turn, state, message = "", bad = true) {
+    if (turn.over) return;
+    turn.end(state);
     this.player?.expect(false);
-    this.say(error.message, true);
+    this.#refresh();
+    if (message) this.say(message, bad);
   }
 
   async interrupt() {
@@ -167,7 +180,7 @@ export class Lane {
     this.wave.mark("danger");
     this.#refresh();
     try {
-      const report = await interrupt(this.client);
+      const report = await this.connection.interrupt(this.client);
       const ack = performance.now() - pressed;
       const silence = await silent;
       this.interrupts.push({ ack, silence });
@@ -179,17 +192,20 @@ export class Lane {
   }
 
   #cancel(turn) {
-    const heard = turn.startsAt !== null;
-    turn.end("interrupted");
-    if (heard) this.player.flush();
-    turn.abort.abort();
-    this.#refresh();
-    this.say("Cancelled.");
+    const sounds = turn.startsAt !== null;
+    turn.speech?.cancel();
+    this.#end(turn, "interrupted", "Cancelled.", false);
+    if (sounds) this.player.flush();
+    this.parts.text.focus(); // the button that was pressed is gone
   }
 
   #onPlayer(player) {
     const heard = player.running ? heardAt(player.context, player.at) : performance.now();
-    for (const turn of this.queue.turns) turn.played(player.position, heard);
+    for (const turn of this.queue.turns) {
+      const before = turn.taken;
+      turn.played(player.position, heard);
+      if (turn.taken > before) turn.speech.taken(turn.taken);
+    }
     if (player.underruns > this.#underruns) this.wave.mark("warn");
     this.#underruns = player.underruns;
     this.tiles.player(player);
@@ -197,12 +213,13 @@ export class Lane {
   }
 
   #refresh() {
-    for (const turn of this.queue.show()) if (turn.seconds) this.history.add(turn);
-    if (this.#latest) this.tiles.turn(this.#latest);
-    this.caption.show(this.queue.speaking ?? this.#latest, this.player?.position ?? 0);
+    for (const turn of this.queue.show()) if (turn.samples) this.history.add(turn);
+    const shown = this.queue.speaking ?? this.#latest;
+    if (shown) this.tiles.turn(shown);
+    this.caption.show(shown);
     const first = this.queue.turns[0];
     this.root.classList.toggle("busy", Boolean(first));
-    const said = this.#latest?.state === "done" && this.#latest.seconds > 0;
+    const said = this.#latest?.state === "done" && this.#latest.samples > 0;
     const line = first ? LINES[first.state] : said ? "Done." : null;
     if (line && line !== this.line) this.say(line);
     this.line = line;
@@ -212,6 +229,7 @@ export class Lane {
     if (this.queue.turns.length) await this.interrupt();
     this.player?.close();
     this.root.remove();
+    await this.connection.close(this.client);
   }
 }
 
@@ -222,9 +240,10 @@ const LINES = {
   speaking: "Speaking.",
 };
 
-function outcome({ status, stopped, flushed, generated_ms: generated }) {
-  if (status === "idle") return "Silent. The server had already sent everything.";
-  return `Interrupted: ${stopped} stopped, ${flushed} flushed, ${(generated / 1000).toFixed(1)} s had been made.`;
+function outcome({ stopped, flushed, generated }) {
+  if (!stopped.length && !flushed.length) return "Silent. The server had nothing more to say.";
+  const made = (generated / SAMPLE_RATE).toFixed(1);
+  return `Interrupted: ${stopped.length} stopped, ${flushed.length} flushed, ${made} s had been made.`;
 }
 
 // An id that others cannot guess: whoever knows it can interrupt.

@@ -2,24 +2,12 @@
 
 export const SAMPLE_RATE = 24000; // Hz, mono, 16 bits, little endian: all that the server sends
 
-// Bytes of PCM in, Float32 samples out. A read may end in the middle of a sample: its first byte
-// is kept for the next one, or everything after it would be noise.
-export class PcmDecoder {
-  #odd = null;
-
-  push(bytes) {
-    if (this.#odd !== null) {
-      const joined = new Uint8Array(bytes.length + 1);
-      joined[0] = this.#odd;
-      joined.set(bytes, 1);
-      bytes = joined;
-    }
-    this.#odd = bytes.length % 2 ? bytes[bytes.length - 1] : null;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const samples = new Float32Array(bytes.length >> 1);
-    for (let i = 0; i < samples.length; i++) samples[i] = view.getInt16(2 * i, true) / 32768;
-    return samples;
-  }
+// The samples in a buffer from `offset` on, as Float32.
+export function samplesOf(buffer, offset) {
+  const view = new DataView(buffer, offset);
+  const samples = new Float32Array(view.byteLength >> 1);
+  for (let i = 0; i < samples.length; i++) samples[i] = view.getInt16(2 * i, true) / 32768;
+  return samples;
 }
 
 // A WAV file of Float32 chunks. What came as 16 bits goes out as the same 16 bits.

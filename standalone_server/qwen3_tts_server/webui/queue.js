@@ -39,7 +39,7 @@ export class Queue {
     const state = turn.state === "queued" && index === 1 ? "Next" : SAYS[turn.state];
     turn.row.dataset.state = turn.state;
     turn.row.children[0].textContent = state;
-    turn.row.children[1].textContent = turn.text || "…";
+    turn.row.children[1].textContent = turn.live ? turn.written || "…" : turn.text;
     return turn.row;
   }
 

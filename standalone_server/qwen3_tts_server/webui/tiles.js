@@ -25,12 +25,13 @@ export class Tiles {
     this.#show("underruns", "0");
   }
 
-  turn({ firstByte, firstAudio, rtf, seconds: length, ahead }) {
-    const note = ahead ? "with the queue" : "";
-    if (firstByte !== null) this.#show("firstByte", milliseconds(firstByte), note);
-    if (firstAudio !== null) this.#show("firstAudio", milliseconds(firstAudio), note);
-    if (rtf !== null) this.#show("rtf", rtf < 0.1 ? rtf.toFixed(3) : rtf.toFixed(2));
-    this.#show("audio", seconds(length));
+  turn({ firstByte, firstAudio, rtf, seconds: length, ahead, live }) {
+    const note = live ? "as written" : ahead ? "with the queue" : "";
+    const wait = (value) => (value === null ? ["–"] : [milliseconds(value), note]);
+    this.#show("firstByte", ...wait(firstByte));
+    this.#show("firstAudio", ...wait(firstAudio));
+    this.#show("rtf", rtf === null ? "–" : rtf.toFixed(rtf < 0.1 ? 3 : 2));
+    this.#show("audio", length ? seconds(length) : "–");
   }
 
   player({ buffered, underruns }) {

@@ -4,16 +4,18 @@ import { SAMPLE_RATE } from "/static/pcm.js";
 const AUDIBLE = 0.002; // of full scale; models begin with some milliseconds of near silence
 // A server that is this far ahead of the listener may be holding back on purpose: what it takes
 // from then on says nothing about how fast it is.
-const AHEAD = 1.5; // seconds
+const AHEAD = 1; // seconds
 
 export class Turn {
   // waiting: asked; queued: others of this client come first; coming: audio arrives; speaking: it is
   // heard; done, interrupted, failed: over
-  state = "waiting";
-  ahead = 0; // utterances in front of it when it was accepted
+  state;
+  speech = null; // the way to tell the server about it
+  written = ""; // the text that was sent so far
   chunks = [];
   marks = [];
-  seconds = 0; // of audio received
+  samples = 0; // received
+  taken = 0; // samples that the player has played, as the server was told
   complete = false; // all of it was received
   startsAt = null; // position of its first sample in the player
   firstByte = null; // ms after it was asked
@@ -22,24 +24,24 @@ export class Turn {
   #silence = null; // seconds before that sample
   #rtfSettled = false;
 
-  constructor({ client, text, voice, language, live }) {
-    Object.assign(this, { client, text, voice, language, live });
+  // `ahead`: how many of the client's utterances come first.
+  constructor({ client, text, voice, language, live }, ahead) {
+    Object.assign(this, { client, text, voice, language, live, ahead });
+    this.state = ahead ? "queued" : "waiting";
     this.asked = performance.now();
     this.when = new Date();
-    this.abort = new AbortController();
   }
 
   get over() {
     return ["done", "interrupted", "failed"].includes(this.state);
   }
 
-  end(state) {
-    if (!this.over) this.state = state;
+  get seconds() {
+    return this.samples / SAMPLE_RATE;
   }
 
-  queued(ahead) {
-    this.ahead = ahead;
-    this.state = ahead ? "queued" : "waiting";
+  end(state) {
+    if (!this.over) this.state = state;
   }
 
   // Audio that the player puts at `position` (s).
@@ -52,16 +54,17 @@ export class Turn {
     }
     if (this.#silence === null) {
       const index = samples.findIndex((sample) => Math.abs(sample) > AUDIBLE);
-      if (index >= 0) this.#silence = this.seconds + index / SAMPLE_RATE;
+      if (index >= 0) this.#silence = (this.samples + index) / SAMPLE_RATE;
     }
     this.chunks.push(samples);
-    this.seconds += samples.length / SAMPLE_RATE;
+    this.samples += samples.length;
     this.#measure(now);
   }
 
-  // Wall time over audio time. A queued turn's clock starts with its first audio.
+  // Wall time over audio time. A queued turn's clock starts with its first audio; what is still being
+  // written is as slow as its writer.
   #measure(now) {
-    if (this.#rtfSettled) return;
+    if (this.#rtfSettled || this.live) return;
     const wall = (now - this.asked - (this.ahead ? this.firstByte : 0)) / 1000;
     this.rtf = wall / this.seconds;
     const listening = (now - this.asked - this.firstByte) / 1000;
@@ -75,6 +78,9 @@ export class Turn {
     if (this.firstAudio === null && this.#silence !== null) {
       this.firstAudio = Math.max(0, heard + (this.startsAt + this.#silence - position) * 1000 - this.asked);
     }
-    if (this.complete && position >= this.startsAt + this.seconds - 0.002) this.state = "done";
+    this.taken = Math.min(this.samples, Math.round((position - this.startsAt) * SAMPLE_RATE));
+    if (!this.complete || this.taken < this.samples - 48) return; // resampling rounds
+    this.taken = this.samples;
+    this.state = "done";
   }
 }
