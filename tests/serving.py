@@ -14,6 +14,7 @@ import aiohttp
 from fakes import ScriptedBackend
 from qwen3_tts_live import SessionLimits
 from qwen3_tts_live.session import LiveSynthesizer
+from qwen3_tts_live.synthesizer import VoiceLibrary
 from qwen3_tts_server.app import Server
 from qwen3_tts_server.options import ServerOptions
 
@@ -21,10 +22,16 @@ from qwen3_tts_server.options import ServerOptions
 class Running:
     """A server on a free port, and a client for it."""
 
-    def __init__(self, backend: ScriptedBackend, limits: SessionLimits, **flags: Any) -> None:
+    def __init__(
+        self,
+        backend: ScriptedBackend,
+        limits: SessionLimits,
+        voices: VoiceLibrary | None = None,
+        **flags: Any,
+    ) -> None:
         self.backend = backend
         self.options = ServerOptions(host="127.0.0.1", port=0, **flags)
-        self.synthesizer = LiveSynthesizer(backend, limits)
+        self.synthesizer = LiveSynthesizer(backend, limits, voices=voices)
         self.server = Server(self.options)
 
     async def start(self) -> None:

@@ -325,6 +325,11 @@ class RemoteSynthesizer:
         return info_of(self._connection.hello)
 
     @property
+    def voices(self) -> None:
+        """None: a server's voices are added to it by HTTP."""
+        return None
+
+    @property
     def status(self) -> SynthesizerStatus:
         """What was asked of the server here and is not over."""
         queues = [session.queued for session in self._sessions.values()]

@@ -4,6 +4,7 @@
       InvalidRequestError          the request can never work as it is
         UnknownLanguageError
         UnknownVoiceError
+        VoiceExistsError           also where the voice is one that cannot be removed
         TextTooLongError
       OverloadedError              nothing is wrong with the request: come back later
         QueueFullError             this session has too many utterances waiting
@@ -12,6 +13,7 @@
         BackendUnavailableError    it is not installed, not reachable, or not built yet
           ConnectionLostError      there is no connection to it at the moment
         BackendCrashedError        it died while it spoke
+      StorageError                 a voice could not be stored or removed
       ClosedError                  the session or the synthesizer was closed
 
 `SpeechError.retryable` says whether the same call may succeed later without a change by the
@@ -32,9 +34,11 @@ __all__ = [
     "OverloadedError",
     "QueueFullError",
     "SpeechError",
+    "StorageError",
     "TextTooLongError",
     "UnknownLanguageError",
     "UnknownVoiceError",
+    "VoiceExistsError",
 ]
 
 
@@ -71,6 +75,12 @@ class UnknownVoiceError(InvalidRequestError):
     """The voice is not one that this synthesizer has."""
 
     code = "unknown_voice"
+
+
+class VoiceExistsError(InvalidRequestError):
+    """The name is taken, or the voice is one that the engine cannot do without."""
+
+    code = "voice_exists"
 
 
 class TextTooLongError(InvalidRequestError):
@@ -122,6 +132,12 @@ class BackendCrashedError(BackendError):
 
     code = "backend_crashed"
     retryable = True
+
+
+class StorageError(SpeechError):
+    """A voice could not be stored or removed; nothing half-written was left."""
+
+    code = "storage"
 
 
 class ClosedError(SpeechError):

@@ -69,7 +69,9 @@ async def open_synthesizer(
     if scheme == "qwen:":
         opening = open_qwen(address.removeprefix(scheme), qwen or QwenOptions())
         backend = await _beside_grammars(opening)
-        return LiveSynthesizer(backend, limits, engine=lambda: backend.metrics)
+        return LiveSynthesizer(
+            backend, limits, engine=lambda: backend.metrics, voices=backend.library
+        )
     if qwen is not None and (names := _changed(qwen)):
         raise InvalidRequestError(f"{names}: only qwen: engines have that; {address} has not")
     if scheme in _REMOTE:

@@ -38,6 +38,7 @@ from qwen3_tts_live.synthesizer import (
     SessionOptions,
     SynthesizerInfo,
     SynthesizerStatus,
+    VoiceLibrary,
 )
 from qwen3_tts_live.text.front_end import TextSegment
 from qwen3_tts_live.turn import LiveUtterance
@@ -250,6 +251,7 @@ class LiveSynthesizer:
         clock: seconds, rising; for idle time, stalled text and the timings in `Finished`.
         timer: calls back when text may have stalled; None for the event loop's own.
         engine: what the engine behind the backend does, for `status`, where there is one.
+        voices: the backend's voices as far as they come and go; it closes them with itself.
     """
 
     def __init__(
@@ -260,16 +262,22 @@ class LiveSynthesizer:
         clock: Callable[[], float] = time.monotonic,
         timer: Timer | None = None,
         engine: Callable[[], EngineMetrics | None] = lambda: None,
+        voices: VoiceLibrary | None = None,
     ) -> None:
         self.backend = backend
         self.limits = limits or SessionLimits()
         self.clock = clock
         self.timer = timer
-        self.info = SynthesizerInfo(backend.name, backend.languages, backend.voices)
+        self.voices = voices
         self._engine = engine
         self._sessions: dict[str, LiveSession] = {}
         self._numbers = itertools.count(1)
         self._closed = False
+
+    @property
+    def info(self) -> SynthesizerInfo:
+        """What it can do, as of now: voices come and go."""
+        return SynthesizerInfo(self.backend.name, self.backend.languages, self.backend.voices)
 
     @property
     def status(self) -> SynthesizerStatus:

@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
 from qwen3_tts_live.engine.metrics import EngineMetrics
 from qwen3_tts_live.text.languages import AUTO
@@ -32,12 +35,14 @@ __all__ = [
     "Finished",
     "InterruptReport",
     "Mark",
+    "Recording",
     "Session",
     "SessionOptions",
     "Synthesizer",
     "SynthesizerInfo",
     "SynthesizerStatus",
     "Utterance",
+    "VoiceLibrary",
 ]
 
 
@@ -207,9 +212,48 @@ class Session(Protocol):
         ...
 
 
+#: A whole file of a usual format, or samples of shape (n,) or (n, channels) with their rate.
+Recording: TypeAlias = bytes | tuple[NDArray[np.float32] | NDArray[np.int16], int]
+
+
+class VoiceLibrary(Protocol):
+    """Voices that come and go while the synthesizer is open."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The voices that can be removed; those of the model itself are not among them."""
+        ...
+
+    async def add(self, name: str, recording: Recording, *, text: str | None = None) -> None:
+        """Clone a voice and keep it; when this returns, sessions can speak with it by name.
+
+        Args:
+            name: a-z, 0-9, - and _, up to 64 of them.
+            recording: how the voice sounds.
+            text: what the recording says, word for word: closer to the voice, slower to start.
+
+        Raises:
+            VoiceExistsError: the name is taken.
+            InvalidRequestError: the name, the recording or the text is not usable.
+            StorageError: the voice could not be stored.
+            ClosedError: the synthesizer was closed.
+        """
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Forget a voice. What was asked for before goes on with it to its end.
+
+        Raises:
+            UnknownVoiceError: there is none of that name.
+            VoiceExistsError: the engine cannot do without it.
+            StorageError: its file could not be removed.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SynthesizerInfo:
-    """What a synthesizer can do: the model's name, its languages and its voices."""
+    """What a synthesizer can do: the model's name, its languages and its voices, as of now."""
 
     model: str
     languages: tuple[str, ...]
@@ -241,6 +285,11 @@ class Synthesizer(Protocol):
     @property
     def status(self) -> SynthesizerStatus:
         """What it does now."""
+        ...
+
+    @property
+    def voices(self) -> VoiceLibrary | None:
+        """Its voices as far as they can be added and removed; None where it cannot clone."""
         ...
 
     async def open_session(

@@ -22,6 +22,7 @@ from qwen3_tts_server.problems import add_headers, guard
 from qwen3_tts_server.speech import SpeechApi
 from qwen3_tts_server.streaming import Streams
 from qwen3_tts_server.text import TextApi
+from qwen3_tts_server.voices import VoicesApi
 from qwen3_tts_server.websocket import WebSocketApi
 
 __all__ = ["Server"]
@@ -49,6 +50,7 @@ class Server:
             *DeepgramApi(*shared).routes,
             *OmniApi(*shared).routes,
         ]
+        self._voices = VoicesApi(lambda: self._synthesizer, options, self.streams)
         self._runner: web.AppRunner | None = None
         self.app = self._build()
 
@@ -66,6 +68,7 @@ class Server:
                 web.get(wire.PATH, self._websocket.serve),
                 web.post("/tts/text", TextApi(self._options).show),
                 *self._others,
+                *self._voices.routes,
                 web.get("/health", self._health),
                 web.get("/ready", self._ready),
                 web.get("/metrics", self._render_metrics),

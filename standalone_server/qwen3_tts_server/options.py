@@ -52,7 +52,10 @@ class ServerOptions:
     max_streams: int = 512
     max_clients: int = 1024
     idle_timeout: float = 300.0
+    max_upload: int = 10 * 1024 * 1024
+    max_voices: int = 1000
     read_timeout: float = 30.0
+    upload_timeout: float = 120.0
     write_timeout: float = 60.0
     keepalive_timeout: float = 75.0  # above the 60 s after which common proxies give up
     max_stream_seconds: float = 3600.0
@@ -144,7 +147,10 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
             "more get 429; interrupts do not count; 0: no limit",
         ),
         ("max_stream_seconds", "SECONDS", "a request that is not over by then is cut off"),
+        ("max_upload", "BYTES", "of a recording to clone"),
+        ("max_voices", "N", "voices that may be added while the server runs; more get 507"),
         ("read_timeout", "SECONDS", "a request whose body takes longer is refused"),
+        ("upload_timeout", "SECONDS", "the same for a recording"),
         ("write_timeout", "SECONDS", "a client that reads nothing for this long is cut off"),
         ("keepalive_timeout", "SECONDS", "a connection that asks nothing for this long is closed"),
         ("drain_timeout", "SECONDS", "how long streams may go on after SIGTERM"),

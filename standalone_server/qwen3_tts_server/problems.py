@@ -22,9 +22,11 @@ from qwen3_tts_live.errors import (
     OverloadedError,
     QueueFullError,
     SpeechError,
+    StorageError,
     TextTooLongError,
     UnknownLanguageError,
     UnknownVoiceError,
+    VoiceExistsError,
 )
 
 __all__ = ["REQUEST_ID", "FieldError", "Refused", "guard", "parse_json", "problem"]
@@ -38,6 +40,8 @@ _STATUS: tuple[tuple[type[SpeechError], int], ...] = (
     (CapacityError, 503),
     (OverloadedError, 503),
     (TextTooLongError, 413),
+    (VoiceExistsError, 409),
+    (StorageError, 507),
     (InvalidRequestError, 400),
     (SpeechError, 503),
 )

@@ -21,7 +21,13 @@ from qwen3_tts_live import AudioChunk, QwenOptions, Session, SessionOptions, ope
 from qwen3_tts_live.backend import Pcm, Segment
 from qwen3_tts_live.backends.qwen import QwenBackend
 from qwen3_tts_live.backends.qwen_open import clone_voice, open_qwen
-from qwen3_tts_live.errors import BackendUnavailableError, InvalidRequestError
+from qwen3_tts_live.errors import (
+    BackendUnavailableError,
+    ClosedError,
+    InvalidRequestError,
+    UnknownVoiceError,
+    VoiceExistsError,
+)
 from qwen3_tts_live.voices.store import VoiceStore
 
 pytest.importorskip("torch")
@@ -30,6 +36,7 @@ CheckpointAt = Callable[..., Path]
 
 FRAME = 1920
 TEXT = "Hello there, it is me. 你好,世界! Ça va?"
+SHORT = "Hello there."
 
 
 def recording(seconds: float = 1.0) -> tuple[np.ndarray, int]:
@@ -164,10 +171,56 @@ async def test_the_weights_are_let_go_when_it_is_closed_or_could_not_be_opened(
 
 
 async def test_only_base_checkpoints_clone(tiny_custom_voice: Path) -> None:
+    async with await open_synthesizer(f"qwen:{tiny_custom_voice}") as synthesizer:
+        assert synthesizer.voices is None
     with pytest.raises(InvalidRequestError, match="only Base checkpoints clone"):
         await open_qwen(str(tiny_custom_voice), clone())
     with pytest.raises(InvalidRequestError, match="only Base checkpoints clone"):
         await clone_voice(str(tiny_custom_voice), "anna", clone())
+
+
+async def test_a_voice_is_added_and_removed_while_another_speaks_and_sounds_as_one_of_before(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    options = clone(voices_folder=tmp_path, max_frames=12)
+    async with await open_synthesizer(f"qwen:{tiny_base}", qwen=options) as synthesizer:
+        library = synthesizer.voices
+        assert library is not None and library.names == ()
+        alone = await spoken(aiter((await synthesizer.open_session()).utter(SHORT)))
+        session = await synthesizer.open_session()
+        speaking = asyncio.create_task(spoken(aiter(session.utter(SHORT))))
+        await library.add("sound", tone())
+        await library.add("context", tone(), text="A tone.")
+        assert np.array_equal(await speaking, alone)
+        assert synthesizer.info.voices == ("reference", "sound", "context")
+        heard = [
+            await spoken(aiter(session.utter(SHORT, options=SessionOptions(voice=voice))))
+            for voice in ("sound", "context")
+        ]
+        await library.remove("sound")
+        assert synthesizer.info.voices == ("reference", "context")
+        with pytest.raises(UnknownVoiceError):
+            session.utter(SHORT, options=SessionOptions(voice="sound"))
+    with pytest.raises(ClosedError):
+        await library.add("late", tone())
+    options = clone(ref_audio=tone(), voices_folder=tmp_path, max_frames=12)
+    async with await open_synthesizer(f"qwen:{tiny_base}", qwen=options) as synthesizer:
+        session = await synthesizer.open_session()
+        assert np.array_equal(await spoken(aiter(session.utter(SHORT))), heard[0])
+        again = session.utter(SHORT, options=SessionOptions(voice="context"))
+        assert np.array_equal(await spoken(aiter(again)), heard[1])
+
+
+async def test_a_voice_that_the_engine_speaks_with_by_default_stays(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    VoiceStore(tmp_path).add(await clone_voice(str(tiny_base), "anna", clone()))
+    options = QwenOptions(voices_folder=tmp_path, slots=1)
+    async with await open_synthesizer(f"qwen:{tiny_base}", qwen=options) as synthesizer:
+        assert synthesizer.voices is not None
+        assert synthesizer.voices.names == ()
+        with pytest.raises(VoiceExistsError, match="cannot be removed"):
+            await synthesizer.voices.remove("anna")
 
 
 async def test_settings_for_qwen_are_refused_by_other_engines() -> None:

@@ -21,6 +21,7 @@ from qwen3_tts_live.engine.metrics import EngineMetrics
 from qwen3_tts_live.errors import InvalidRequestError
 from qwen3_tts_live.model.contract import Prompt, Runner, Sampling, TextLayout
 from qwen3_tts_live.text.languages import LANGUAGES
+from qwen3_tts_live.voices.library import ClonedVoices
 from qwen3_tts_live.voices.voice import ModelType, VoiceRegistry
 
 __all__ = ["QwenBackend", "QwenModel"]
@@ -67,12 +68,16 @@ class QwenModel(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedQwen:
-    """A checkpoint that can be run: its name for people, the model, its voices, its runner."""
+    """A checkpoint that can be run: its name for people, the model, its voices, its runner.
+
+    `library` is what adds and removes voices, where the checkpoint can clone.
+    """
 
     name: str
     model: QwenModel
     voices: VoiceRegistry
     runner: Runner
+    library: ClonedVoices | None = None
 
 
 class QwenBackend:
@@ -91,6 +96,7 @@ class QwenBackend:
 
     def __init__(self, loaded: LoadedQwen, engine: Engine, options: QwenOptions) -> None:
         self.name = loaded.name
+        self.library = loaded.library
         self._model = loaded.model
         self._engine = engine
         self._registry = loaded.voices
@@ -148,7 +154,9 @@ class QwenBackend:
             await to_the_end(_ended(feed))
 
     async def aclose(self) -> None:
-        """End the engine and its thread."""
+        """End the engine and its thread, and the library's."""
+        if self.library is not None:
+            await self.library.aclose()
         await self._engine.aclose()
 
     # ------------------------------------------------------------ one speech

@@ -28,6 +28,7 @@ from qwen3_tts_live.errors import (
 from qwen3_tts_live.model.build import build_runner
 from qwen3_tts_live.model.checkpoint import Checkpoint, load_checkpoint
 from qwen3_tts_live.voices.cloning import Cloner
+from qwen3_tts_live.voices.library import ClonedVoices
 from qwen3_tts_live.voices.store import VoiceStore
 from qwen3_tts_live.voices.voice import Voice, VoiceRegistry
 
@@ -69,7 +70,13 @@ def load(path_or_repo_id: str, options: QwenOptions, abandoned: threading.Event)
             quantize=_quantize(checkpoint, options),
             max_length=options.max_frames + _PROMPT_ROWS,
         )
-    return LoadedQwen(name=name, model=checkpoint, voices=voices, runner=runner)
+    return LoadedQwen(
+        name=name,
+        model=checkpoint,
+        voices=voices,
+        runner=runner,
+        library=_library(checkpoint, voices, options),
+    )
 
 
 def clone(path_or_repo_id: str, name: str, options: QwenOptions) -> Voice:
@@ -136,6 +143,15 @@ def _voices(checkpoint: Checkpoint, options: QwenOptions) -> list[Voice]:
         return list(checkpoint.speakers)
     cloned = [] if options.ref_audio is None else [_clone(checkpoint, _REFERENCE, options)]
     return cloned + list(_stored(VoiceStore(options.voices_folder)))
+
+
+def _library(
+    checkpoint: Checkpoint, voices: VoiceRegistry, options: QwenOptions
+) -> ClonedVoices | None:
+    if checkpoint.model_type != "base":
+        return None
+    default = voices.get(options.speaker).name
+    return ClonedVoices(voices, Cloner(checkpoint), VoiceStore(options.voices_folder), default)
 
 
 def _clone(checkpoint: Checkpoint, name: str, options: QwenOptions) -> Voice:

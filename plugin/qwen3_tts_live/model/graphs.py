@@ -60,7 +60,9 @@ class _Move:
         self._work()  # loads kernels and work spaces, which a capture must not do
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool, stream=stream):
+        # A recording may be encoded on another thread meanwhile, whose allocations are no error.
+        mode = "thread_local"
+        with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode=mode):
             self._out = self._work()
         self._graph = graph
 

@@ -15,7 +15,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from qwen3_tts_live.errors import InvalidRequestError, UnknownVoiceError
+from qwen3_tts_live.errors import (
+    InvalidRequestError,
+    StorageError,
+    UnknownVoiceError,
+    VoiceExistsError,
+)
 from qwen3_tts_live.voices.voice import Voice
 
 __all__ = ["VoiceStore", "default_folder"]
@@ -49,28 +54,39 @@ class VoiceStore:
         """Store a cloned voice under its name; return its file.
 
         Raises:
-            InvalidRequestError: the name is not usable or taken, or the voice is not a clone.
+            VoiceExistsError: the name is taken.
+            InvalidRequestError: the name is not usable, or the voice is not a clone.
+            StorageError: the file cannot be written; nothing of it is left.
         """
         if voice.embedding is None:
             raise InvalidRequestError(f"{voice.name} is not a cloned voice: nothing to store")
         path = self.new_path(voice.name, replace=replace)
-        tensors = {"embedding": voice.embedding.astype(np.float32)}
+        # Contiguous: safetensors writes an array's memory as it lies, and an encoder's codes are
+        # a transposed view.
+        tensors = {"embedding": np.ascontiguousarray(voice.embedding, np.float32)}
         if voice.codes is not None:
-            tensors["codes"] = voice.codes.astype(np.int64)
+            tensors["codes"] = np.ascontiguousarray(voice.codes, np.int64)
         data = save(tensors, metadata={"format": _FORMAT, "ref_text": voice.ref_text})
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _write(path, data)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write(path, data)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StorageError(
+                f"voice {voice.name} could not be stored ({reason}); it was not added"
+            ) from error
         return path
 
     def new_path(self, name: str, *, replace: bool = False) -> Path:
         """Return the file that a new voice of that name gets.
 
         Raises:
-            InvalidRequestError: the name is not usable, or taken.
+            VoiceExistsError: the name is taken.
+            InvalidRequestError: the name is not usable.
         """
         path = self._path(name)
         if path.exists() and not replace:
-            raise InvalidRequestError(
+            raise VoiceExistsError(
                 f"there is a voice {name} already; remove it first, or replace it"
             )
         return path
@@ -106,14 +122,19 @@ class VoiceStore:
 
         Raises:
             UnknownVoiceError: there is none of that name.
+            StorageError: the file cannot be removed.
         """
-        self._existing(name).unlink()
+        try:
+            self._existing(name).unlink()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StorageError(f"voice {name} could not be removed ({reason})") from error
 
     def _existing(self, name: str) -> Path:
         path = self._path(name)
         if not path.is_file():
             known = ", ".join(self.names()) or "none"
-            raise UnknownVoiceError(f"no stored voice {name}; in {self.folder}: {known}")
+            raise UnknownVoiceError(f"no stored voice {name}; there are: {known}")
         return path
 
     def _path(self, name: str) -> Path:
@@ -131,6 +152,8 @@ def _write(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # a full disk may say so only now
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink()

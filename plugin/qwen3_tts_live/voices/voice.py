@@ -7,6 +7,7 @@ talker is the model's.
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -19,6 +20,9 @@ from qwen3_tts_live.errors import InvalidRequestError, UnknownVoiceError
 __all__ = ["ModelType", "Voice", "VoiceRegistry"]
 
 logger = logging.getLogger(__name__)
+
+# Far above what can be queued with voices that were removed in the meantime; each is a few kB.
+_MOST_RETIRED = 64
 
 ModelType: TypeAlias = Literal["base", "custom_voice", "voice_design"]
 
@@ -65,6 +69,8 @@ class VoiceRegistry:
         self._model_type = model_type
         self._languages = languages
         self._voices: dict[str, Voice] = {}
+        # Removed ones, for what was asked for before; the oldest are forgotten.
+        self._retired: OrderedDict[str, Voice] = OrderedDict()
         for voice in voices:
             if voice.embedding is not None and len(voice.embedding) != hidden_size:
                 logger.info(
@@ -76,6 +82,17 @@ class VoiceRegistry:
                 )
             else:
                 self._voices.setdefault(voice.name.lower(), voice)
+
+    def add(self, voice: Voice) -> None:
+        """Speak with one more voice from now on, or with a new one under an old name."""
+        self._voices[voice.name.lower()] = voice
+
+    def remove(self, name: str) -> None:
+        """List a voice no more; `get` still knows it, for what was asked for before."""
+        if voice := self._voices.pop(name.lower(), None):
+            self._retired[name.lower()] = voice
+            if len(self._retired) > _MOST_RETIRED:
+                self._retired.popitem(last=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,9 +106,10 @@ class VoiceRegistry:
             UnknownVoiceError: there is none of that name.
             InvalidRequestError: a Base checkpoint was given no voice to clone.
         """
-        if name is not None and name.lower() in self._voices:
-            return self._voices[name.lower()]
         if name is not None:
+            key = name.lower()
+            if voice := self._voices.get(key) or self._retired.get(key):
+                return voice
             known = ", ".join(self.names) or "none"
             raise UnknownVoiceError(f"unknown voice {name[:40]!r}; known: {known}")
         if self._voices:

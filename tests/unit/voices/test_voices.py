@@ -81,6 +81,22 @@ def test_a_designed_voice_needs_no_name_and_a_base_checkpoint_says_what_it_needs
         VoiceRegistry("base", 8, [], LANGUAGES).get(None)
 
 
+def test_a_removed_voice_is_known_to_what_was_asked_before_and_a_new_one_replaces_it() -> None:
+    registry = VoiceRegistry("base", 8, [clone("anna"), clone("bert")], LANGUAGES)
+    old = registry.get("anna")
+    registry.remove("anna")
+    assert registry.names == ("bert",)
+    assert registry.get("anna") is old
+    registry.add(clone("anna"))
+    assert registry.names == ("bert", "anna")
+    assert registry.get("anna") is not old
+    for number in range(200):
+        registry.add(clone(f"v{number}"))
+        registry.remove(f"v{number}")
+    with pytest.raises(UnknownVoiceError):
+        registry.get("v0")
+
+
 def test_voices_of_another_model_size_are_left_out() -> None:
     voices = [Voice(name=f"v{n}", embedding=np.zeros(n, np.float32)) for n in (8, 16)]
     assert VoiceRegistry("base", 8, voices, LANGUAGES).names == ("v8",)
@@ -131,7 +147,7 @@ def clone(name: str = "anna", *, codes: bool = True) -> Voice:
     return Voice(
         name=name,
         embedding=np.arange(8, dtype=np.float32),
-        codes=np.arange(32, dtype=np.int64).reshape(2, 16) if codes else None,
+        codes=np.arange(32).reshape(16, 2).T if codes else None,  # a view, as an encoder's are
         ref_text="Grüß Gott, 你好." if codes else "",
     )
 

@@ -1,0 +1,174 @@
+"""Voices at run time: GET, POST and DELETE of /tts/voices.
+
+An upload is counted while it comes, and looked at by its first bytes and its header before anything
+of it is decoded. It is kept in memory until it is a voice: no client names a file or an address, and
+none of its audio is stored. Knows nothing about how a voice is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from qwen3_tts_live.errors import (
+    InvalidRequestError,
+    OverloadedError,
+    StorageError,
+    UnknownVoiceError,
+)
+from qwen3_tts_live.synthesizer import Synthesizer, VoiceLibrary
+from qwen3_tts_server.options import ServerOptions
+from qwen3_tts_server.problems import Refused, problem
+from qwen3_tts_server.streaming import Streams
+
+__all__ = ["VoicesApi"]
+
+# Each holds its file in memory; they are encoded one after another anyway.
+_AT_ONCE = 4
+# What a minute of speech may take to write down, and a name.
+_MAX_FIELD = {"name": 256, "text": 8192}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A voice to make."""
+
+    name: str
+    recording: bytes
+    text: str | None
+
+
+class VoicesApi:
+    """The routes.
+
+    Args:
+        synthesizer: returns what speaks, or raises why nothing does.
+        options: the server's settings.
+        streams: what a stopping server waits for.
+    """
+
+    def __init__(
+        self, synthesizer: Callable[[], Synthesizer], options: ServerOptions, streams: Streams
+    ) -> None:
+        self._synthesizer = synthesizer
+        self._options = options
+        self._streams = streams
+        self._uploading = 0
+
+    @property
+    def routes(self) -> list[web.RouteDef]:
+        """Where they are."""
+        return [
+            web.get("/tts/voices", self.show),
+            web.post("/tts/voices", self.add),
+            web.delete("/tts/voices/{name}", self.remove),
+        ]
+
+    async def show(self, request: web.Request) -> web.Response:
+        """GET /tts/voices -> all voices, and whether more can be added."""
+        synthesizer = self._synthesizer()
+        library = synthesizer.voices
+        names = synthesizer.info.voices
+        removable = set(library.names if library is not None else ())
+        voices = [
+            {"name": name, "default": name == names[0], "removable": name in removable}
+            for name in names
+        ]
+        return web.json_response({"voices": voices, "can_add": library is not None})
+
+    async def add(self, request: web.Request) -> web.Response:
+        """POST /tts/voices (multipart: name, file, text) -> a voice that can be used at once."""
+        library = self._library()
+        with self._streams.open(), self._one_upload():
+            upload = await self._read(request)
+            if len(library.names) >= self._options.max_voices:
+                raise StorageError(
+                    f"there are {self._options.max_voices} added voices already; remove some"
+                )
+            await library.add(upload.name, upload.recording, text=upload.text)
+        return web.json_response({"name": upload.name}, status=201)
+
+    async def remove(self, request: web.Request) -> web.Response:
+        """DELETE /tts/voices/{name} -> the voice is gone; what speaks with it goes on."""
+        name = request.match_info["name"]
+        try:
+            await self._library().remove(name)
+        except UnknownVoiceError as error:
+            return problem(request, 404, error.code, error.message)
+        return web.json_response({"name": name, "status": "removed"})
+
+    def _library(self) -> VoiceLibrary:
+        synthesizer = self._synthesizer()
+        if (library := synthesizer.voices) is None:
+            raise Refused(
+                501,
+                "cannot_clone",
+                f"{synthesizer.info.model} speaks with its own voices only; a Qwen3-TTS Base "
+                "checkpoint clones: --model-path Qwen/Qwen3-TTS-12Hz-0.6B-Base",
+            )
+        return library
+
+    @contextmanager
+    def _one_upload(self) -> Iterator[None]:
+        if self._uploading >= _AT_ONCE:
+            raise OverloadedError("other voices are being added; try again", retry_after=5.0)
+        self._uploading += 1
+        try:
+            yield
+        finally:
+            self._uploading -= 1
+
+    async def _read(self, request: web.Request) -> Upload:
+        seconds = self._options.upload_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                fields = await self._fields(request)
+        except TimeoutError as error:
+            message = f"the upload took more than {seconds:g} s"
+            raise Refused(408, "slow_body", message, retryable=True) from error
+        except (ValueError, HttpProcessingError, web.RequestPayloadError) as error:
+            raise InvalidRequestError(f"the body is not multipart/form-data: {error}") from error
+        if "name" not in fields or "file" not in fields:
+            raise InvalidRequestError("send the fields name and file, and text if you have it")
+        return Upload(
+            name=_text(fields["name"], "name"),
+            recording=fields["file"],
+            text=_text(fields["text"], "text") if fields.get("text") else None,
+        )
+
+    async def _fields(self, request: web.Request) -> dict[str, bytes]:
+        limits = {"file": self._options.max_upload} | _MAX_FIELD
+        if (request.content_length or 0) > sum(limits.values()) + 4096:
+            raise _too_large("file", self._options.max_upload)
+        fields: dict[str, bytes] = {}
+        reader = await request.multipart()
+        while (part := await reader.next()) is not None:
+            name = part.name if isinstance(part, BodyPartReader) else None
+            if not isinstance(part, BodyPartReader) or name not in limits or name in fields:
+                raise InvalidRequestError("send the fields name, file and text, each once")
+            data = bytearray()
+            while chunk := await part.read_chunk():
+                data += chunk
+                if len(data) > limits[name]:
+                    raise _too_large(name, limits[name])
+            fields[name] = bytes(data)
+        return fields
+
+
+def _too_large(name: str, limit: int) -> Refused:
+    return Refused(413, "too_large", f"{name} may have {limit} bytes; half a minute is plenty")
+
+
+def _text(data: bytes, name: str) -> str:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(f"{name} is not UTF-8") from error
+    if "\0" in text:
+        raise InvalidRequestError(f"{name} holds a NUL")
+    return text
