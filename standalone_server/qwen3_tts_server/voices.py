@@ -84,6 +84,7 @@ class VoicesApi:
     async def add(self, request: web.Request) -> web.Response:
         """POST /tts/voices (multipart: name, file, text) -> a voice that can be used at once."""
         library = self._library()
+        self._streams.check_open()
         with self._streams.open(), self._one_upload():
             upload = await self._read(request)
             if len(library.names) >= self._options.max_voices:
