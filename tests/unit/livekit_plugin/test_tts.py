@@ -323,3 +323,14 @@ async def test_prewarming_twice_opens_one_session_and_the_first_stream_takes_it(
 async def test_a_lead_of_nothing_is_refused(max_lead: float) -> None:
     with pytest.raises(ValueError, match="max_lead"):
         qwen3_tts.TTS(max_lead=max_lead)
+
+
+async def test_speeches_that_are_refused_leave_no_sessions_behind(
+    synthesizer: LiveSynthesizer,
+) -> None:
+    async with qwen3_tts.TTS(engine=synthesizer, voice="nobody") as speaker:
+        for _ in range(5):
+            with pytest.raises(APIStatusError):
+                await listen(say(speaker, "Hello.", conn_options=ONE_TRY))
+        assert synthesizer.status.sessions == 1
+    assert synthesizer.status.sessions == 0

@@ -111,7 +111,7 @@ class Host:
         while self._idle:
             session = self._idle.pop()
             try:
-                return session, session.utter(options=options), True
+                return session, self._utter(session, options), True
             except ClosedError:  # it was idle for too long, or its server has gone
                 logger.debug("an idle session was closed; taking another")
         opening = self.spawn(self._new_session())
@@ -120,7 +120,16 @@ class Host:
         except asyncio.CancelledError:  # in the middle of a round trip: the next speech takes it
             opening.add_done_callback(self._keep)
             raise
-        return session, session.utter(options=options), False
+        return session, self._utter(session, options), False
+
+    def _utter(self, session: Session, options: SessionOptions) -> Utterance:
+        try:
+            return session.utter(options=options)
+        except ClosedError:
+            raise
+        except SpeechError:  # refused: the session is as good as before
+            self.give_back(session)
+            raise
 
     async def _new_session(self) -> Session:
         try:
