@@ -19,6 +19,7 @@ from qwen3_tts_server.omni_api import OmniApi
 from qwen3_tts_server.openai_api import OpenAiApi
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import add_headers, guard
+from qwen3_tts_server.progress import Progress
 from qwen3_tts_server.speech import SpeechApi
 from qwen3_tts_server.streaming import Streams
 from qwen3_tts_server.text import TextApi
@@ -41,6 +42,7 @@ class Server:
         self._opened: Synthesizer | None = None
         self._options = options
         self._metrics = Metrics()
+        self._progress = Progress()
         self.streams = Streams(options, self._metrics)
         shared = (lambda: self._synthesizer, options, self._metrics, self.streams)
         self._speech = SpeechApi(*shared)
@@ -144,8 +146,7 @@ class Server:
             return "draining"
         if self._opened is None:
             return "loading"
-        engine = self._opened.status.engine
-        return "ready" if engine is None or engine.alive else "failed"
+        return self._progress.state(self._opened.status.engine)
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"status": self._state})

@@ -1,0 +1,38 @@
+"""Whether the engine still moves: the state that /ready tells. Knows nothing about HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from qwen3_tts_live.synthesizer import EngineMetrics
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """Notices an engine that has work and makes no step; looked at whenever somebody asks.
+
+    Args:
+        limit: seconds without a step after which it counts as stalled. Longer than any step, as
+            the first of a shape may take seconds to prepare.
+        clock: seconds, rising.
+    """
+
+    def __init__(self, limit: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._steps = -1
+        self._since = 0.0
+
+    def state(self, engine: EngineMetrics | None) -> str:
+        """Return `ready`, `stalled`, or `failed` for an engine that has died."""
+        if engine is None:
+            return "ready"
+        if not engine.alive:
+            return "failed"
+        now = self._clock()
+        busy = engine.active - engine.parked - engine.waiting_text > 0
+        if not busy or engine.steps != self._steps:
+            self._steps, self._since = engine.steps, now
+        return "stalled" if now - self._since >= self._limit else "ready"
