@@ -20,6 +20,7 @@ from qwen3_tts_server.openai_api import OpenAiApi
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import add_headers, guard
 from qwen3_tts_server.progress import Progress
+from qwen3_tts_server.request_log import log_request
 from qwen3_tts_server.speech import SpeechApi
 from qwen3_tts_server.streaming import Streams
 from qwen3_tts_server.text import TextApi
@@ -60,7 +61,9 @@ class Server:
         # A character of text takes at most 12 bytes of JSON (an escaped surrogate pair).
         body_limit = 12 * self._options.max_text + 4096
         access = Access(self._options)
-        app = web.Application(middlewares=[guard, access.check], client_max_size=body_limit)
+        app = web.Application(
+            middlewares=[log_request, guard, access.check], client_max_size=body_limit
+        )
         app.on_response_prepare.extend([add_headers, access.add_headers])
         app.cleanup_ctx.append(self._websocket.watching)
         app.add_routes(
