@@ -24,6 +24,8 @@ import webrtc_speaker
 from webrtc import Listener, needs_a_network_address
 from webrtc_speaker import FRAME, PATIENCE, SPEAKER, Speaker, SpeechTrack, build, main
 
+pytestmark = pytest.mark.alone
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LOUD = re.compile(r"^(1|0\.(0[1-9]|[1-9]))")  # of 1: a voice, not the noise of a codec
 LONG = "I go on and on until somebody stops me, and nobody does, so here I am still talking. " * 50

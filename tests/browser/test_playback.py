@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from playwright.async_api import Browser, Page, expect
 
 from fakes import CHUNK
@@ -26,7 +25,6 @@ async def test_play_sounds_exactly_as_served(ui: WebUi) -> None:
     await expect(ui.tile("audio")).to_have_text(f"{CHUNK * len(TEXT) / 24_000:.1f} s")
 
 
-@pytest.mark.alone
 async def test_an_interrupt_is_heard_within_100_ms(ui: WebUi) -> None:
     await ui.record()
     for round_ in range(4):

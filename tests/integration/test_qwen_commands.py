@@ -202,16 +202,16 @@ def server(
         env={**os.environ, "PORT": "0", "REF_AUDIO_PATH": reference},
     )
     assert process.stderr is not None
-    for line in process.stderr:
-        if found := re.search(r"port (\d+)", line):
-            break
-    else:
-        raise AssertionError("the server did not start")
-    yield process, f"http://127.0.0.1:{found[1]}"
-    if process.poll() is None:
-        process.kill()
-    process.wait()
-    process.stderr.close()
+    try:
+        lines = (re.search(r"listening at (http://\S+?)/;", line) for line in process.stderr)
+        listening = next(filter(None, lines), None)
+        assert listening is not None, "the server did not start"
+        yield process, listening[1]
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        process.stderr.close()
 
 
 def get(url: str) -> tuple[int, str]:
