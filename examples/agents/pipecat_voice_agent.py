@@ -4,8 +4,9 @@
   python pipecat_voice_agent.py                   with a real LLM and real speech recognition
   python pipecat_voice_agent.py -t twilio -x HOST on the telephone; -t daily in a Daily room
 
---offline needs no account, no key, no model, no GPU and no network: the user's words and the
-answers are scripted, and the embedded voice speaks them. Voice activity detection, turn taking
+--offline needs no account, no key, no model and no GPU: the user's words and the answers are
+scripted, and the embedded voice speaks them. Only the page, which is Pipecat's, loads a script
+from Daily's servers to find the microphone. Voice activity detection, turn taking
 (both bundled with Pipecat), interrupting and the conversation's context are real.
 
 Without --offline, from the environment or a file .env:
@@ -135,7 +136,7 @@ def own_flags() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--offline", action="store_true", help="scripted parts: no account, no key, no network")
+    add("--offline", action="store_true", help="scripted parts: no account, no key")
     add(
         "--engine",
         metavar="ADDRESS",
