@@ -1,12 +1,13 @@
-"""A server on a free port with a scripted backend, for tests that talk to it over real sockets.
+"""Servers in this process, for tests that talk to them over real sockets.
 
-The fixture `start` makes one; it is in `integration/conftest.py`.
+The fixture `start` makes one with a scripted backend; it is in `integration/conftest.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -14,7 +15,7 @@ import aiohttp
 from fakes import ScriptedBackend
 from qwen3_tts_live import SessionLimits
 from qwen3_tts_live.session import LiveSynthesizer
-from qwen3_tts_live.synthesizer import VoiceLibrary
+from qwen3_tts_live.synthesizer import Synthesizer, VoiceLibrary
 from qwen3_tts_server.app import Server
 from qwen3_tts_server.options import ServerOptions
 
@@ -60,3 +61,16 @@ class Running:
 
 
 Start = Callable[..., Awaitable[Running]]
+
+
+@asynccontextmanager
+async def serving(synthesizer: Synthesizer, **flags: Any) -> AsyncIterator[str]:
+    """Serve `synthesizer`; yield the address that `open_synthesizer` takes."""
+    options = ServerOptions(**{"host": "127.0.0.1", "port": 0} | flags)
+    server = Server(options)
+    port = await server.start()
+    server.open(synthesizer)
+    try:
+        yield f"ws://127.0.0.1:{port}" if port else f"unix:{options.unix}"
+    finally:
+        await server.stop()

@@ -10,7 +10,6 @@ the engine through the seam alone.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -33,7 +32,7 @@ from pipecat.utils.tracing.service_decorators import traced_tts
 from pipecat_qwen3_tts.engine import Engine
 from pipecat_qwen3_tts.failures import can_recover, category_of, is_lost
 from pipecat_qwen3_tts.settings import Qwen3TTSSettings
-from pipecat_qwen3_tts.speech import Part, Playhead, Speech
+from pipecat_qwen3_tts.speech import Part, Playhead, Speech, wait
 from qwen3_tts_live import (
     SAMPLE_RATE,
     AudioChunk,
@@ -336,7 +335,7 @@ class Qwen3TTSService(TTSService):
         # As if the next chunk were as long as this one; half the lead is always allowed.
         allowed = max(self._lead - chunk.seconds, self._lead / 2)
         if (excess := self._playhead.lead - allowed) > 0:
-            await _wait(part.gone, excess)
+            await wait(part.gone, excess)
 
     async def _send_audio(self, context_id: str, data: bytes) -> None:
         if data and self.audio_context_available(context_id):
@@ -385,7 +384,7 @@ class Qwen3TTSService(TTSService):
             self._drop_parts(part.context_id)
             await self._close(part.context_id)
             return
-        wait = failure.retry_after or _RETRIES[self._tries]
+        pause = failure.retry_after or _RETRIES[self._tries]
         self._tries += 1
         if is_lost(failure):
             self._engine.lost()
@@ -393,14 +392,7 @@ class Qwen3TTSService(TTSService):
         for waiting in reversed(self._parts):  # the first of a context has the last word
             waiting.lose()
             self._speeches[waiting.context_id].words.rewind(waiting.position)
-        await _wait(part.gone, wait)
+        await wait(part.gone, pause)
 
     async def _report(self, error: SpeechError) -> None:
         await self.push_error(error.message, error, category=category_of(error))
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait until `event` is set, `seconds` at most."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()

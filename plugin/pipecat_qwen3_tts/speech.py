@@ -8,6 +8,7 @@ seam, and nothing of Pipecat.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from pipecat_qwen3_tts.words import Words
 from qwen3_tts_live import SAMPLE_RATE, Mark, Session, SessionOptions, Utterance
 from qwen3_tts_live.audio import PcmSamples, Resampler
 
-__all__ = ["OutputRate", "Part", "Playhead", "Speech"]
+__all__ = ["OutputRate", "Part", "Playhead", "Speech", "wait"]
 
 
 class OutputRate:
@@ -169,3 +170,10 @@ class Playhead:
     def clear(self) -> None:
         """What was added is not heard any more."""
         self.end = self.clock()
+
+
+async def wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait until `event` is set, `seconds` at most."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

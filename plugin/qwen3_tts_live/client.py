@@ -13,11 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
-
-from pydantic import JsonValue
 
 from qwen3_tts_live import wire
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk, PcmSamples
@@ -27,7 +25,6 @@ from qwen3_tts_live.errors import (
     BackendError,
     ClosedError,
     ConnectionLostError,
-    InvalidRequestError,
     QueueFullError,
     SpeechError,
 )
@@ -38,17 +35,14 @@ from qwen3_tts_live.synthesizer import (
     SynthesizerInfo,
     SynthesizerStatus,
 )
-from qwen3_tts_live.text.settings import NormalizerSettings
 from qwen3_tts_live.turn import BaseTurn, LiveUtterance
+from qwen3_tts_live.wire_options import info_of, options_on_the_wire
 
 __all__ = ["RemoteSession", "RemoteSynthesizer", "RemoteTurn"]
 
 # How much of the lead a consumer may take before the server is told: with less, the messages cost
 # more than the audio; with more, the server waits while the client runs dry.
 _REPORT_EVERY = 0.25
-
-# What a request may choose about its text; the rest is the server's (see its text.py).
-_NORMALIZE = ("enabled", "markup", "acronyms", "inline_code", "tables", "images", "code_phrase")
 
 
 class RemoteTurn(BaseTurn):
@@ -378,37 +372,3 @@ class RemoteSynthesizer:
     def _forget(self, session: RemoteSession) -> None:
         if self._sessions.get(session.id) is session:
             del self._sessions[session.id]
-
-
-def info_of(hello: wire.Hello) -> SynthesizerInfo:
-    """Return what the server said that it can do."""
-    return SynthesizerInfo(hello.model, hello.languages, hello.voices, hello.sample_rate)
-
-
-def options_on_the_wire(options: SessionOptions) -> wire.Options:
-    """Return checked options as they are sent.
-
-    Raises:
-        InvalidRequestError: they hold what only the server may choose.
-    """
-    return wire.Options(
-        voice=options.voice,
-        language=options.language,
-        instruct=options.instruct,
-        seed=options.seed,
-        max_lead=options.max_lead,
-        normalize=None if options.normalizer is None else _normalize(options.normalizer),
-    )
-
-
-def _normalize(settings: NormalizerSettings) -> dict[str, JsonValue]:
-    default = NormalizerSettings()
-    fixed = [field.name for field in fields(settings) if field.name not in _NORMALIZE]
-    fixed.remove("lexicon")
-    if wrong := [name for name in fixed if getattr(settings, name) != getattr(default, name)]:
-        raise InvalidRequestError(f"{', '.join(wrong)}: the server chooses that, not its clients")
-    chosen: dict[str, JsonValue] = {name: getattr(settings, name) for name in _NORMALIZE}
-    lexicon: dict[str, dict[str, JsonValue]] = {}
-    for entry in settings.lexicon:
-        lexicon.setdefault(entry.written, {})[entry.language] = entry.spoken
-    return {**chosen, "lexicon": {**lexicon}}

@@ -22,7 +22,7 @@ from qwen3_tts_server.problems import add_headers, guard
 from qwen3_tts_server.progress import Progress
 from qwen3_tts_server.request_log import log_request
 from qwen3_tts_server.speech import SpeechApi
-from qwen3_tts_server.streaming import Streams
+from qwen3_tts_server.streaming import Shared, Streams
 from qwen3_tts_server.text import TextApi
 from qwen3_tts_server.voices import VoicesApi
 from qwen3_tts_server.websocket import WebSocketApi
@@ -45,15 +45,15 @@ class Server:
         self._metrics = Metrics()
         self._progress = Progress()
         self.streams = Streams(options, self._metrics)
-        shared = (lambda: self._synthesizer, options, self._metrics, self.streams)
-        self._speech = SpeechApi(*shared)
-        self._websocket = WebSocketApi(*shared)
+        shared = Shared(lambda: self._synthesizer, options, self._metrics, self.streams)
+        self._speech = SpeechApi(shared)
+        self._websocket = WebSocketApi(shared)
         self._others = [
-            *OpenAiApi(*shared).routes,
-            *DeepgramApi(*shared).routes,
-            *OmniApi(*shared).routes,
+            *OpenAiApi(shared).routes,
+            *DeepgramApi(shared).routes,
+            *OmniApi(shared).routes,
         ]
-        self._voices = VoicesApi(lambda: self._synthesizer, options, self.streams)
+        self._voices = VoicesApi(shared)
         self._runner: web.AppRunner | None = None
         self.app = self._build()
 

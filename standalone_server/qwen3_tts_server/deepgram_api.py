@@ -11,7 +11,6 @@ different fields, so it is in all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -19,13 +18,11 @@ from aiohttp import web
 
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
 from qwen3_tts_live.errors import SpeechError, UnknownVoiceError
-from qwen3_tts_live.synthesizer import Finished, SessionOptions, Synthesizer, Utterance
+from qwen3_tts_live.synthesizer import Finished, SessionOptions, Utterance
 from qwen3_tts_server.audio_formats import pcm_encoder
-from qwen3_tts_server.metrics import Metrics
-from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import FieldError
 from qwen3_tts_server.speech_sockets import SpeechSocket
-from qwen3_tts_server.streaming import Streams
+from qwen3_tts_server.streaming import Shared
 from qwen3_tts_server.text import string_field
 from qwen3_tts_server.voice_names import find_voice
 
@@ -47,30 +44,24 @@ class DeepgramApi:
     """The route.
 
     Args:
-        synthesizer: returns what speaks, or raises why nothing does.
-        options: the server's settings.
-        metrics: where to count.
-        streams: what sends the audio.
+        shared: what all routes work with.
     """
 
     def __init__(
         self,
-        synthesizer: Callable[[], Synthesizer],
-        options: ServerOptions,
-        metrics: Metrics,
-        streams: Streams,
+        shared: Shared,
     ) -> None:
-        self._shared = (synthesizer, options, metrics, streams)
-        self._synthesizer = synthesizer
-        self._options = options
-        self._streams = streams
+        self._shared = shared
+        self._synthesizer = shared.synthesizer
+        self._options = shared.options
+        self._streams = shared.streams
         self.routes = [web.get("/v1/speak", self.converse)]
 
     async def converse(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/speak?model=&encoding=&sample_rate= -> a WebSocket."""
         self._streams.check_open()
         wanted = self._parse(request)
-        return await _Conversation(request, *self._shared, wanted).serve()
+        return await _Conversation(request, self._shared, wanted).serve()
 
     def _parse(self, request: web.Request) -> _Wanted:
         query = request.query
@@ -104,13 +95,10 @@ class _Conversation(SpeechSocket):
     def __init__(
         self,
         request: web.Request,
-        synthesizer: Callable[[], Synthesizer],
-        options: ServerOptions,
-        metrics: Metrics,
-        streams: Streams,
+        shared: Shared,
         wanted: _Wanted,
     ) -> None:
-        super().__init__(request, synthesizer, options, metrics, streams)
+        super().__init__(request, shared)
         self._wanted = wanted
         self._turn: Utterance | None = None  # whose text is still coming
         self._sequence = 0

@@ -12,7 +12,7 @@ With `timestamp_type: "word"`, where each word sounds: in audio.done (`timestamp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -20,15 +20,13 @@ from aiohttp import web
 
 from qwen3_tts_live.audio import SAMPLE_RATE
 from qwen3_tts_live.errors import InvalidRequestError, SpeechError
-from qwen3_tts_live.synthesizer import Mark, SessionOptions, Synthesizer, Utterance
+from qwen3_tts_live.synthesizer import Mark, SessionOptions, Utterance
 from qwen3_tts_server.audio_formats import FORMATS, Encoder, encoder_for
-from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.openai_api import check_speed, choice_field, voice_field
-from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import FieldError
 from qwen3_tts_server.sentences import Begins, Sentence, SentenceCutter, Sounds, Step
 from qwen3_tts_server.speech_sockets import SpeechSocket
-from qwen3_tts_server.streaming import Streams
+from qwen3_tts_server.streaming import Shared
 from qwen3_tts_server.text import string_field
 from qwen3_tts_server.voice_names import find_voice
 
@@ -81,27 +79,21 @@ class OmniApi:
     """The route.
 
     Args:
-        synthesizer: returns what speaks, or raises why nothing does.
-        options: the server's settings.
-        metrics: where to count.
-        streams: what sends the audio.
+        shared: what all routes work with.
     """
 
     def __init__(
         self,
-        synthesizer: Callable[[], Synthesizer],
-        options: ServerOptions,
-        metrics: Metrics,
-        streams: Streams,
+        shared: Shared,
     ) -> None:
-        self._shared = (synthesizer, options, metrics, streams)
-        self._streams = streams
+        self._shared = shared
+        self._streams = shared.streams
         self.routes = [web.get("/v1/audio/speech/stream", self.converse)]
 
     async def converse(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/audio/speech/stream -> a WebSocket."""
         self._streams.check_open()
-        return await _Conversation(request, *self._shared).serve()
+        return await _Conversation(request, self._shared).serve()
 
 
 class _Conversation(SpeechSocket):

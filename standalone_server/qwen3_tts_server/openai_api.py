@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
@@ -16,15 +16,13 @@ from aiohttp import web
 
 from qwen3_tts_live.backend import to_the_end
 from qwen3_tts_live.errors import InvalidRequestError
-from qwen3_tts_live.synthesizer import SessionOptions, Synthesizer, Utterance
+from qwen3_tts_live.synthesizer import SessionOptions, Utterance
 from qwen3_tts_live.text import NormalizerSettings
 from qwen3_tts_server.access import session_id
 from qwen3_tts_server.audio_formats import FORMATS, Encoder, EventStream, encoder_for
-from qwen3_tts_server.metrics import Metrics
-from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import FieldError, parse_json, problem
 from qwen3_tts_server.speech import client_id
-from qwen3_tts_server.streaming import Streams
+from qwen3_tts_server.streaming import Shared
 from qwen3_tts_server.text import chosen_normalizer, string_field, text_field
 from qwen3_tts_server.voice_names import find_voice
 
@@ -109,23 +107,17 @@ class OpenAiApi:
     """The routes under /v1.
 
     Args:
-        synthesizer: returns what speaks, or raises why nothing does.
-        options: the server's settings.
-        metrics: where to count.
-        streams: what sends the audio.
+        shared: what all routes work with.
     """
 
     def __init__(
         self,
-        synthesizer: Callable[[], Synthesizer],
-        options: ServerOptions,
-        metrics: Metrics,
-        streams: Streams,
+        shared: Shared,
     ) -> None:
-        self._synthesizer = synthesizer
-        self._options = options
-        self._metrics = metrics
-        self._streams = streams
+        self._synthesizer = shared.synthesizer
+        self._options = shared.options
+        self._metrics = shared.metrics
+        self._streams = shared.streams
         self._started = int(time.time())
         self.routes = [
             web.post("/v1/audio/speech", self.speak),

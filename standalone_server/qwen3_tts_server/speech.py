@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from qwen3_tts_live.errors import InvalidRequestError
-from qwen3_tts_live.synthesizer import SessionOptions, Synthesizer
+from qwen3_tts_live.synthesizer import SessionOptions
 from qwen3_tts_live.text import NormalizerSettings
 from qwen3_tts_server.access import session_id
 from qwen3_tts_server.audio_formats import Encoder
-from qwen3_tts_server.metrics import Metrics
-from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import parse_json
-from qwen3_tts_server.streaming import Streams
+from qwen3_tts_server.streaming import Shared
 from qwen3_tts_server.text import chosen_normalizer, string_field, text_field
 
 __all__ = ["SpeechApi", "client_id"]
@@ -81,23 +78,17 @@ class SpeechApi:
     """The two routes.
 
     Args:
-        synthesizer: returns what speaks, or raises why nothing does.
-        options: the server's settings.
-        metrics: where to count.
-        streams: what sends the audio.
+        shared: what all routes work with.
     """
 
     def __init__(
         self,
-        synthesizer: Callable[[], Synthesizer],
-        options: ServerOptions,
-        metrics: Metrics,
-        streams: Streams,
+        shared: Shared,
     ) -> None:
-        self._synthesizer = synthesizer
-        self._options = options
-        self._metrics = metrics
-        self._streams = streams
+        self._synthesizer = shared.synthesizer
+        self._options = shared.options
+        self._metrics = shared.metrics
+        self._streams = shared.streams
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """POST /tts/stream {text, language, voice, client_id} -> audio as it is made."""

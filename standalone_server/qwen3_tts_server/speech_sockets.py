@@ -29,10 +29,8 @@ from qwen3_tts_live.synthesizer import (
     Synthesizer,
     Utterance,
 )
-from qwen3_tts_server.metrics import Metrics
-from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import parse_json
-from qwen3_tts_server.streaming import PIECE, Streams, hold_little
+from qwen3_tts_server.streaming import PIECE, Shared, hold_little
 
 __all__ = ["SpeechSocket"]
 
@@ -56,26 +54,20 @@ class SpeechSocket(ABC):
 
     Args:
         request: the handshake.
-        synthesizer: returns what speaks, or raises why nothing does.
-        options: the server's settings.
-        metrics: where to count.
-        streams: what a stopping server waits for.
+        shared: what all routes work with.
     """
 
     def __init__(
         self,
         request: web.Request,
-        synthesizer: Callable[[], Synthesizer],
-        options: ServerOptions,
-        metrics: Metrics,
-        streams: Streams,
+        shared: Shared,
     ) -> None:
-        self.server_options = options
+        self.server_options = shared.options
         self.id = f"socket-{secrets.token_hex(8)}"
         self._request = request
-        self._synthesizer = synthesizer
-        self._metrics = metrics
-        self._streams = streams
+        self._synthesizer = shared.synthesizer
+        self._metrics = shared.metrics
+        self._streams = shared.streams
         self._session: Session | None = None
         self._jobs: deque[Job] = deque()
         self._more = asyncio.Event()
@@ -83,7 +75,7 @@ class SpeechSocket(ABC):
         self._ws = web.WebSocketResponse(
             compress=False,
             writer_limit=1,
-            max_msg_size=12 * options.max_text + 4096,
+            max_msg_size=12 * shared.options.max_text + 4096,
             timeout=1.0,
         )
 

@@ -10,21 +10,22 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from aiohttp import WSCloseCode, web
 
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
 from qwen3_tts_live.errors import OverloadedError, SpeechError
-from qwen3_tts_live.synthesizer import Event, Finished, Utterance
+from qwen3_tts_live.synthesizer import Event, Finished, Synthesizer, Utterance
 from qwen3_tts_server.audio_formats import Encoder
 from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import REQUEST_ID
 
-__all__ = ["PIECE", "Streams", "hold_little", "in_time"]
+__all__ = ["PIECE", "Shared", "Streams", "hold_little", "in_time"]
 
 PlayedT = TypeVar("PlayedT")
 
@@ -190,6 +191,23 @@ class Streams:
         finally:
             if request.transport is not None:
                 request.transport.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all routes work with.
+
+    Attributes:
+        synthesizer: returns what speaks, or raises why nothing does.
+        options: the server's settings.
+        metrics: where to count.
+        streams: what sends, and what a stopping server waits for.
+    """
+
+    synthesizer: Callable[[], Synthesizer]
+    options: ServerOptions
+    metrics: Metrics
+    streams: Streams
 
 
 async def in_time(playing: Awaitable[PlayedT], seconds: float) -> PlayedT:

@@ -8,7 +8,7 @@ none of its audio is stored. Knows nothing about how a voice is made.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,10 +21,9 @@ from qwen3_tts_live.errors import (
     StorageError,
     UnknownVoiceError,
 )
-from qwen3_tts_live.synthesizer import Synthesizer, VoiceLibrary
-from qwen3_tts_server.options import ServerOptions
+from qwen3_tts_live.synthesizer import VoiceLibrary
 from qwen3_tts_server.problems import Refused, problem
-from qwen3_tts_server.streaming import Streams
+from qwen3_tts_server.streaming import Shared
 
 __all__ = ["VoicesApi"]
 
@@ -47,17 +46,13 @@ class VoicesApi:
     """The routes.
 
     Args:
-        synthesizer: returns what speaks, or raises why nothing does.
-        options: the server's settings.
-        streams: what a stopping server waits for.
+        shared: what all routes work with.
     """
 
-    def __init__(
-        self, synthesizer: Callable[[], Synthesizer], options: ServerOptions, streams: Streams
-    ) -> None:
-        self._synthesizer = synthesizer
-        self._options = options
-        self._streams = streams
+    def __init__(self, shared: Shared) -> None:
+        self._synthesizer = shared.synthesizer
+        self._options = shared.options
+        self._streams = shared.streams
         self._uploading = 0
 
     @property

@@ -18,11 +18,8 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from qwen3_tts_live import wire
 from qwen3_tts_live.errors import OverloadedError
-from qwen3_tts_live.synthesizer import Synthesizer
-from qwen3_tts_server.metrics import Metrics
-from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import REQUEST_ID, problem
-from qwen3_tts_server.streaming import Streams, hold_little
+from qwen3_tts_server.streaming import Shared, hold_little
 from qwen3_tts_server.websocket_session import PeerSession, Speaking, Told
 
 __all__ = ["Peer", "WebSocketApi"]
@@ -42,23 +39,17 @@ class WebSocketApi:
     """The route, and the connections that are open.
 
     Args:
-        synthesizer: returns what speaks, or raises why nothing does.
-        options: the server's settings.
-        metrics: where to count.
-        streams: where utterances are counted while they are not over.
+        shared: what all routes work with.
     """
 
     def __init__(
         self,
-        synthesizer: Callable[[], Synthesizer],
-        options: ServerOptions,
-        metrics: Metrics,
-        streams: Streams,
+        shared: Shared,
     ) -> None:
-        self.synthesizer = synthesizer
-        self.options = options
-        self.metrics = metrics
-        self.streams = streams
+        self.synthesizer = shared.synthesizer
+        self.options = shared.options
+        self.metrics = shared.metrics
+        self.streams = shared.streams
         self.heartbeat = _HEARTBEAT
         self._peers: set[Peer] = set()
         self._held: dict[str, int] = {}  # how many connections have a session open

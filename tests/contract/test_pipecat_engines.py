@@ -20,7 +20,7 @@ from fakes import ScriptedBackend
 from pipecat_call import calling, spaced, turn
 from pipecat_qwen3_tts import Qwen3TTSService
 from qwen3_tts_live.session import LiveSynthesizer
-from servers import serving
+from serving import serving
 
 LONG = "This is a sentence of a long speech. " * 20
 

@@ -27,7 +27,7 @@ from qwen3_tts_live import (
 from qwen3_tts_live.errors import ClosedError, UnknownLanguageError, UnknownVoiceError
 from qwen3_tts_live.session import LiveSynthesizer
 from qwen3_tts_live.synthesizer import Event
-from servers import serving
+from serving import serving
 
 LONG = "This is a sentence of a long speech. " * 40
 

@@ -33,7 +33,7 @@ from qwen3_tts_live.synthesizer import Event, Finished, Utterance
 from qwen3_tts_live.text.settings import LexiconEntry, NormalizerSettings
 from qwen3_tts_server.app import Server
 from qwen3_tts_server.options import ServerOptions
-from servers import serving
+from serving import serving
 
 QUICK = Settings(dial_timeout=2.0, first_delay=0.01, longest_delay=0.02)
 LONG = "x" * 4000

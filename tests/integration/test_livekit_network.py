@@ -18,7 +18,7 @@ from fakes import ScriptedBackend, voice_of
 from livekit_parts import listen, say, until
 from qwen3_tts_live import SAMPLE_RATE, SessionLimits
 from qwen3_tts_live.session import LiveSynthesizer
-from servers import serving
+from serving import serving
 from tcp_proxy import Proxy
 
 PATIENT = APIConnectOptions(max_retry=0, timeout=20)

@@ -11,7 +11,7 @@ from pathlib import Path
 from fakes import CHUNK, ScriptedBackend
 from qwen3_tts_live import errors, wire
 from qwen3_tts_live.session import LiveSynthesizer
-from servers import serving
+from serving import serving
 
 PAGE = (Path(__file__).parents[2] / "docs/protocol.md").read_text()
 FROM_CLIENT, FROM_SERVER = PAGE.split("## From the server")
