@@ -1,7 +1,7 @@
 """The formats in which speech is sent: each encoder takes PCM and gives bytes as soon as it can.
 
-Knows nothing about requests or utterances. The compressed formats need PyAV, which is loaded with
-the first of them.
+Knows nothing about requests or utterances. All but plain PCM need PyAV, which is loaded with the
+first of them.
 """
 
 from __future__ import annotations
@@ -20,27 +20,38 @@ from qwen3_tts_live.errors import InvalidRequestError, SpeechError
 if TYPE_CHECKING:
     from av.container import OutputContainer
 
-__all__ = ["FORMATS", "Encoder", "EventStream", "encoder_for", "pcm_encoder"]
+__all__ = ["FORMATS", "Encoder", "EventStream", "encoder_for"]
 
 # Name: content type, FFmpeg's names of container and codec, and what the container needs so that
 # it keeps nothing back: FFmpeg collects a second of Opus in a page, and pads FLAC; MP3's and ID3's headers
-# would tell a length that is not known yet.
+# would tell a length that is not known yet. The laws are those of G.711, which telephones speak.
 _COMPRESSED = {
     "flac": ("audio/flac", "flac", "flac", {"metadata_header_padding": "0"}),
     "opus": ("audio/ogg", "ogg", "libopus", {"page_duration": "20000"}),
     "mp3": ("audio/mpeg", "mp3", "libmp3lame", {"write_xing": "0", "id3v2_version": "0"}),
     "aac": ("audio/aac", "adts", "aac", {}),
 }
-#: Every name of a format.
+_LAWS = {
+    "mulaw": ("audio/mulaw", "mulaw", "pcm_mulaw", {}),
+    "alaw": ("audio/alaw", "alaw", "pcm_alaw", {}),
+    "mulaw-wav": ("audio/wav", "wav", "pcm_mulaw", {"fflags": "bitexact"}),
+    "alaw-wav": ("audio/wav", "wav", "pcm_alaw", {"fflags": "bitexact"}),
+}
+#: The names of the formats that are there at 24 kHz; the laws are for other rates.
 FORMATS = ("pcm", "wav", *_COMPRESSED)
 
 _UNKNOWN_SIZE = 0xFFFFFFFF  # how a WAV says that it goes on until it ends
 
 
 class Encoder:
-    """Raw PCM: 16 bits, little endian, 24 kHz, mono, whole samples. The base of the others."""
+    """Raw PCM: 16 bits, little endian, mono, whole samples. The base of the others.
 
-    content_type = f"audio/pcm;rate={SAMPLE_RATE}"
+    Args:
+        rate: samples a second of what it is given, and gives.
+    """
+
+    def __init__(self, rate: int = SAMPLE_RATE) -> None:
+        self.content_type = f"audio/pcm;rate={rate}"
 
     def encode(self, samples: PcmSamples) -> bytes:
         """Return what can be sent after `samples`; it may be empty."""
@@ -59,29 +70,33 @@ class Encoder:
 
 
 class _Resampled(Encoder):
-    """PCM at another rate."""
+    """Another encoder, at a rate that is not ours."""
 
-    def __init__(self, rate: int) -> None:
-        self.content_type = f"audio/pcm;rate={rate}"
+    def __init__(self, inner: Encoder, rate: int) -> None:
+        self.content_type = inner.content_type
+        self._inner = inner
         self._resampler = Resampler(SAMPLE_RATE, rate)
 
     def encode(self, samples: PcmSamples) -> bytes:
-        return super().encode(self._resampler.push(samples))
+        return self._inner.encode(self._resampler.push(samples))
 
     def finish(self) -> bytes:
-        return super().encode(self._resampler.push(np.empty(0, np.int16), last=True))
+        tail = self._resampler.push(np.empty(0, np.int16), last=True)
+        return self._inner.encode(tail) + self._inner.finish()
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 class _Wav(Encoder):
     """A header that leaves the sizes open, then PCM."""
 
-    content_type = "audio/wav"
-
-    def __init__(self) -> None:
+    def __init__(self, rate: int) -> None:
+        self.content_type = "audio/wav"
         self._header = struct.pack(
             "<4sI4s4sIHHIIHH4sI",
             *(b"RIFF", _UNKNOWN_SIZE, b"WAVE", b"fmt ", 16),
-            *(1, 1, SAMPLE_RATE, SAMPLE_RATE * 2, 2, 16),  # PCM, mono, ..., bits
+            *(1, 1, rate, rate * 2, 2, 16),  # PCM, mono, ..., bits
             *(b"data", _UNKNOWN_SIZE),
         )
 
@@ -96,25 +111,32 @@ class _Wav(Encoder):
 class _Compressed(Encoder):
     """A stream that FFmpeg encodes, a few packets behind what it was given."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, rate: int, bit_rate: int | None) -> None:
         import av  # 50 ms, and only here
 
-        self.content_type, container, codec, options = _COMPRESSED[name]
+        self.content_type, container, codec, options = (_COMPRESSED | _LAWS)[name]
+        if name in ("mulaw", "alaw"):
+            self.content_type += f";rate={rate}"
+        self._rate = rate
         self._out = _Buffer()
         self._container: OutputContainer = av.open(
             self._out, "w", format=container, container_options=options | {"flush_packets": "1"}
         )
-        stream = self._container.add_stream(codec, rate=SAMPLE_RATE, layout="mono")
+        stream = self._container.add_stream(codec, rate=rate, layout="mono")
         assert isinstance(stream, av.AudioStream)
         self._stream = stream
+        if bit_rate is not None:
+            stream.bit_rate = bit_rate
         if name == "flac":
             self._stream.format = "s16"  # its first choice would be 32 bits
         self._frame = av.AudioFrame.from_ndarray
         self._position = 0
 
     def encode(self, samples: PcmSamples) -> bytes:
+        if not len(samples):
+            return b""
         frame = self._frame(samples[None, :], format="s16", layout="mono")
-        frame.sample_rate = SAMPLE_RATE
+        frame.sample_rate = self._rate
         frame.pts = self._position
         self._position += len(samples)
         self._container.mux(self._stream.encode(frame))
@@ -152,9 +174,8 @@ class EventStream(Encoder):
         inner: what encodes the audio in them.
     """
 
-    content_type = "text/event-stream"
-
     def __init__(self, inner: Encoder) -> None:
+        self.content_type = "text/event-stream"
         self._inner = inner
 
     def encode(self, samples: PcmSamples) -> bytes:
@@ -188,26 +209,28 @@ def _event(body: dict[str, object]) -> bytes:
     return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
 
 
-def pcm_encoder(rate: int) -> Encoder:
-    """Return a new encoder of PCM with `rate` samples a second."""
-    return Encoder() if rate == SAMPLE_RATE else _Resampled(rate)
+def encoder_for(name: str, *, rate: int = SAMPLE_RATE, bit_rate: int | None = None) -> Encoder:
+    """Return a new encoder of speech, which is given at 24 kHz.
 
-
-def encoder_for(name: str) -> Encoder:
-    """Return a new encoder of the format `name`.
+    Args:
+        name: one of `FORMATS`, or `mulaw`, `alaw`, `mulaw-wav`, `alaw-wav`.
+        rate: samples a second of what it gives.
+        bit_rate: bits a second, for formats that have a choice; None for the codec's own.
 
     Raises:
         InvalidRequestError: there is no such format, or not in this installation.
     """
     if name == "pcm":
-        return Encoder()
-    if name == "wav":
-        return _Wav()
-    if name not in _COMPRESSED:
+        encoder = Encoder(rate)
+    elif name == "wav":
+        encoder = _Wav(rate)
+    elif name not in _COMPRESSED | _LAWS:
         known = ", ".join(FORMATS)
         raise InvalidRequestError(f"unknown response_format {name[:20]!r}; known: {known}")
-    if importlib.util.find_spec("av") is None:
+    elif importlib.util.find_spec("av") is None:
         raise InvalidRequestError(
             f"{name} needs PyAV on the server: pip install av; or ask for wav"
         )
-    return _Compressed(name)
+    else:
+        encoder = _Compressed(name, rate, bit_rate)
+    return encoder if rate == SAMPLE_RATE else _Resampled(encoder, rate)

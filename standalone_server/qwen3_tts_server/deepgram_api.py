@@ -1,4 +1,6 @@
-"""WS /v1/speak, in the shape of Deepgram's: Speak, Flush, Clear, Close come in; PCM goes out.
+"""/v1/speak, in the shape of Deepgram's: POST for one text, and a WebSocket for a conversation.
+
+POST {"text": "..."} -> its audio, as it is made. On the WebSocket, audio goes out and these come in:
 
 {"type": "Speak", "text": "..."}  more text of a turn; it is spoken as soon as a sentence is complete
 {"type": "Flush"}                 the turn's text is complete -> Flushed, behind its last audio
@@ -11,37 +13,37 @@ different fields, so it is in all of them.
 
 from __future__ import annotations
 
-from contextlib import aclosing
+import time
+from contextlib import aclosing, closing
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
+from qwen3_tts_live.audio import AudioChunk
 from qwen3_tts_live.errors import SpeechError, UnknownVoiceError
 from qwen3_tts_live.synthesizer import Finished, SessionOptions, Utterance
-from qwen3_tts_server.audio_formats import pcm_encoder
-from qwen3_tts_server.problems import FieldError
+from qwen3_tts_server.deepgram_audio import Audio
+from qwen3_tts_server.problems import FieldError, parse_json
 from qwen3_tts_server.speech_sockets import SpeechSocket
 from qwen3_tts_server.streaming import Shared
-from qwen3_tts_server.text import string_field
+from qwen3_tts_server.text import string_field, text_field
+from qwen3_tts_server.utterances import uttering
 from qwen3_tts_server.voice_names import find_voice
 
 __all__ = ["DeepgramApi"]
 
-_RATES = (8_000, 16_000, 24_000, 32_000, 48_000)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wanted:
-    """What the handshake asks for. `warning` says what it will not get, if anything."""
+    """What the query asks for. `warning` says what the client will not get, if anything."""
 
     options: SessionOptions
-    rate: int
+    audio: Audio
     warning: str = ""
 
 
 class DeepgramApi:
-    """The route.
+    """The routes.
 
     Args:
         shared: what all routes work with.
@@ -55,28 +57,37 @@ class DeepgramApi:
         self._synthesizer = shared.synthesizer
         self._options = shared.options
         self._streams = shared.streams
-        self.routes = [web.get("/v1/speak", self.converse)]
+        self.routes = [web.get("/v1/speak", self.converse), web.post("/v1/speak", self.speak)]
 
     async def converse(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/speak?model=&encoding=&sample_rate= -> a WebSocket."""
         self._streams.check_open()
-        wanted = self._parse(request)
+        wanted = self._parse(request, Audio.of_socket(request.query))
+        wanted.audio.encoder().close()  # what this installation has none for is refused here
         return await _Conversation(request, self._shared, wanted).serve()
 
-    def _parse(self, request: web.Request) -> _Wanted:
+    async def speak(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/speak?model=&encoding=&container=&sample_rate=&bit_rate= {text} -> audio."""
+        self._streams.check_open()
+        arrived = time.monotonic()
+        if "callback" in request.query:
+            raise FieldError("callback", "this server calls nobody back: the answer is the audio")
+        wanted = self._parse(request, Audio.of_file(request.query))
+        text = text_field(parse_json(await request.read()))
+        headers = {"X-Warning": "unknown_voice"} if wanted.warning else {}
+        with self._streams.open(), closing(wanted.audio.encoder()) as encoder:
+            async with uttering(self._shared, text, wanted.options) as utterance:
+                return await self._streams.answer(
+                    request, utterance, encoder, headers, arrived=arrived
+                )
+
+    def _parse(self, request: web.Request, audio: Audio) -> _Wanted:
         query = request.query
-        if query.get("encoding", "linear16") != "linear16":
-            raise FieldError("encoding", "encoding must be linear16: 16-bit PCM")
-        if query.get("container", "none") != "none":
-            raise FieldError("container", "container must be none: bare PCM")
         if query.get("speed", "1") not in ("1", "1.0"):
             raise FieldError("speed", "speed must be 1.0: this model has no other")
-        rate = query.get("sample_rate", str(SAMPLE_RATE))
-        if rate not in map(str, _RATES):
-            raise FieldError("sample_rate", f"sample_rate must be one of {_RATES}")
         voice, warning = self._voice(query.get("model", ""))
         options = SessionOptions(voice=voice, language=query.get("language") or "Auto")
-        return _Wanted(options=options, rate=int(rate), warning=warning)
+        return _Wanted(options=options, audio=audio, warning=warning)
 
     def _voice(self, model: str) -> tuple[str | None, str]:
         """Return the voice for `model`, and a warning if it is not the one that was meant."""
@@ -147,14 +158,14 @@ class _Conversation(SpeechSocket):
     # ------------------------------------------------------------ jobs
 
     async def _play(self, turn: Utterance) -> None:
-        encoder = pcm_encoder(self._wanted.rate)
         try:
-            async with aclosing(self.events(turn)) as events:
-                async for event in events:
-                    if isinstance(event, AudioChunk):
-                        await self.send_audio(encoder.encode(event.samples))
-                    elif isinstance(event, Finished) and event.reason == "completed":
-                        await self.send_audio(encoder.finish())
+            with closing(self._wanted.audio.encoder()) as encoder:
+                async with aclosing(self.events(turn)) as events:
+                    async for event in events:
+                        if isinstance(event, AudioChunk):
+                            await self.send_audio(encoder.encode(event.samples))
+                        elif isinstance(event, Finished) and event.reason == "completed":
+                            await self.send_audio(encoder.finish())
         except SpeechError as error:
             await self.send(_notice("Error", error.code, error.message))
 

@@ -6,17 +6,15 @@ the shape that the whole server uses, which has OpenAI's fields.
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from qwen3_tts_live.backend import to_the_end
 from qwen3_tts_live.errors import InvalidRequestError
-from qwen3_tts_live.synthesizer import SessionOptions, Utterance
+from qwen3_tts_live.synthesizer import SessionOptions
 from qwen3_tts_live.text import NormalizerSettings
 from qwen3_tts_server.access import session_id
 from qwen3_tts_server.audio_formats import FORMATS, Encoder, EventStream, encoder_for
@@ -24,6 +22,7 @@ from qwen3_tts_server.problems import FieldError, parse_json, problem
 from qwen3_tts_server.speech import client_id
 from qwen3_tts_server.streaming import Shared
 from qwen3_tts_server.text import chosen_normalizer, string_field, text_field
+from qwen3_tts_server.utterances import uttering
 from qwen3_tts_server.voice_names import find_voice
 
 __all__ = ["OpenAiApi", "check_speed", "choice_field", "voice_field"]
@@ -114,9 +113,9 @@ class OpenAiApi:
         self,
         shared: Shared,
     ) -> None:
+        self._shared = shared
         self._synthesizer = shared.synthesizer
         self._options = shared.options
-        self._metrics = shared.metrics
         self._streams = shared.streams
         self._started = int(time.time())
         self.routes = [
@@ -132,29 +131,19 @@ class OpenAiApi:
         arrived = time.monotonic()
         wanted = SpeechRequest.parse(await request.read(), request, self._options.text)
         with self._streams.open(), closing(_encoder(wanted)) as encoder:
-            async with self._utterance(wanted) as utterance:
+            options = self._session_options(wanted)
+            named = wanted.session_id
+            async with uttering(self._shared, wanted.text, options, named) as utterance:
                 return await self._streams.answer(request, utterance, encoder, {}, arrived=arrived)
 
-    @asynccontextmanager
-    async def _utterance(self, wanted: SpeechRequest) -> AsyncIterator[Utterance]:
-        """Queue it in the session of its user, or in one that is for this request alone."""
-        synthesizer = self._synthesizer()
-        options = SessionOptions(
-            voice=find_voice(wanted.voice, self._options.voice_aliases, synthesizer.info.voices),
+    def _session_options(self, wanted: SpeechRequest) -> SessionOptions:
+        voices = self._synthesizer().info.voices
+        return SessionOptions(
+            voice=find_voice(wanted.voice, self._options.voice_aliases, voices),
             language=wanted.language,
             instruct=wanted.instructions,
             normalizer=wanted.normalizer,
         )
-        name = wanted.session_id or f"speech-{secrets.token_hex(8)}"
-        with self._metrics.refusals():
-            session = await synthesizer.open_session(session_id=name)
-        try:
-            with self._metrics.refusals():
-                utterance = session.utter(wanted.text, options=options)
-            yield utterance
-        finally:
-            if wanted.session_id is None:
-                await to_the_end(session.aclose())
 
     async def voices(self, request: web.Request) -> web.Response:
         """GET /v1/audio/voices -> the voices' names."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import numpy as np
 import pytest
 from openai import DefaultAsyncHttpxClient
 from pipecat.frames.frames import InterruptionFrame, TTSAudioRawFrame, TTSStoppedFrame
-from pipecat.services.deepgram.tts import DeepgramTTSService
+from pipecat.services.deepgram.tts import DeepgramHttpTTSService, DeepgramTTSService
 from pipecat.services.openai.tts import OpenAITTSService
 from pipecat.services.tts_service import TTSService
 
@@ -23,12 +24,17 @@ async def service(kind: str, port: int) -> AsyncIterator[TTSService]:
     if kind == "deepgram":
         yield DeepgramTTSService(base_url=f"ws://127.0.0.1:{port}", api_key="none")
         return
+    if kind == "deepgram by HTTP":
+        async with aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{port}"
+            yield DeepgramHttpTTSService(base_url=url, api_key="none", aiohttp_session=session)
+        return
     async with DefaultAsyncHttpxClient() as http:  # the service closes none that it made itself
         url = f"http://127.0.0.1:{port}/v1"
         yield OpenAITTSService(base_url=url, api_key="none", http_client=http)
 
 
-@pytest.mark.parametrize("kind", ["openai", "deepgram"])
+@pytest.mark.parametrize("kind", ["openai", "deepgram", "deepgram by HTTP"])
 async def test_a_turn_is_spoken_and_an_interruption_stops_the_engine(
     running: Running, kind: str
 ) -> None:

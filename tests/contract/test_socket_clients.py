@@ -1,4 +1,4 @@
-"""LiveKit's Deepgram and Baseten plugins, as they are, on our server."""
+"""Deepgram's SDK, and LiveKit's Deepgram and Baseten plugins, as they are, on our server."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import asyncio
 from typing import Any
 
 import aiohttp
+import httpx
+import numpy as np
+import pytest
+from deepgram import AsyncDeepgramClient
+from deepgram.environment import DeepgramClientEnvironment
+from deepgram.errors import BadRequestError
 from livekit.plugins import baseten, deepgram
 
-from fakes import CHUNK
+from fakes import CHUNK, voice_of
 from serving import Running
 
 TEXT = "Hello there. "
@@ -48,6 +54,31 @@ async def test_livekits_deepgram_plugin_wastes_little_when_it_is_interrupted(
             await anext(stream)
         await tts.aclose()
     await running.until(lambda: not running.backend.running)
+
+
+async def test_livekits_deepgram_plugin_speaks_one_text_by_http(running: Running) -> None:
+    async with aiohttp.ClientSession() as http:
+        url = f"http://127.0.0.1:{running.port}/v1/speak"
+        tts = deepgram.TTS(base_url=url, api_key="none", http_session=http)
+        async with tts.synthesize(TEXT) as stream:
+            heard = b"".join([bytes(event.frame.data) async for event in stream])
+        await tts.aclose()
+    samples = np.trim_zeros(np.frombuffer(heard, "<i2"), "b")  # the plugin ends with silence
+    assert (len(samples) * 2, set(samples)) == (SIZE, {voice_of(TEXT.strip())})
+
+
+async def test_deepgrams_sdk_speaks_in_the_encoding_of_telephones(running: Running) -> None:
+    url = f"http://127.0.0.1:{running.port}"
+    here = DeepgramClientEnvironment(base=url, production=url, agent=url, agent_rest=url)
+    wanted: dict[str, Any] = {"encoding": "mulaw", "container": "none", "sample_rate": 8000}
+    async with httpx.AsyncClient() as http:  # the SDK closes none that it made itself
+        client = AsyncDeepgramClient(api_key="none", environment=here, httpx_client=http)
+        speak = client.speak.v1.audio.generate
+        heard = b"".join([part async for part in speak(text=TEXT, **wanted)])
+        with pytest.raises(BadRequestError) as refused:
+            _ = [part async for part in speak(text=TEXT, encoding="midi")]
+    assert len(heard) == SIZE // 6  # a byte a sample, and a third of the samples
+    assert refused.value.body["error"]["param"] == "encoding"
 
 
 async def test_livekits_baseten_plugin_speaks_with_the_times_of_words(running: Running) -> None:
