@@ -10,7 +10,7 @@ import base64
 import importlib.util
 import json
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
 __all__ = ["FORMATS", "Encoder", "EventStream", "encoder_for"]
+
+Format = Literal["pcm", "wav", "flac", "opus", "mp3", "aac"]
+#: The names of the formats that are there at 24 kHz; the laws are for other rates.
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 # Name: content type, FFmpeg's names of container and codec, and what the container needs so that
 # it keeps nothing back: FFmpeg collects a second of Opus in a page, and pads FLAC; MP3's and ID3's headers
@@ -37,9 +41,6 @@ _LAWS = {
     "mulaw-wav": ("audio/wav", "wav", "pcm_mulaw", {"fflags": "bitexact"}),
     "alaw-wav": ("audio/wav", "wav", "pcm_alaw", {"fflags": "bitexact"}),
 }
-#: The names of the formats that are there at 24 kHz; the laws are for other rates.
-FORMATS = ("pcm", "wav", *_COMPRESSED)
-
 _UNKNOWN_SIZE = 0xFFFFFFFF  # how a WAV says that it goes on until it ends
 
 

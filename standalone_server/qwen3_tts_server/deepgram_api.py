@@ -22,15 +22,15 @@ from aiohttp import web
 from qwen3_tts_live.audio import AudioChunk
 from qwen3_tts_live.errors import SpeechError, UnknownVoiceError
 from qwen3_tts_live.synthesizer import Finished, SessionOptions, Utterance
+from qwen3_tts_server.bodies import Body, MoreText, Text, checked, parse
 from qwen3_tts_server.deepgram_audio import Audio
-from qwen3_tts_server.problems import FieldError, parse_json
+from qwen3_tts_server.problems import FieldError
 from qwen3_tts_server.speech_sockets import SpeechSocket
 from qwen3_tts_server.streaming import Shared
-from qwen3_tts_server.text import string_field, text_field
 from qwen3_tts_server.utterances import uttering
 from qwen3_tts_server.voice_names import find_voice
 
-__all__ = ["DeepgramApi"]
+__all__ = ["DeepgramApi", "SpeakRequest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,12 @@ class _Wanted:
     options: SessionOptions
     audio: Audio
     warning: str = ""
+
+
+class SpeakRequest(Body):
+    """What to say."""
+
+    text: Text
 
 
 class DeepgramApi:
@@ -73,7 +79,7 @@ class DeepgramApi:
         if "callback" in request.query:
             raise FieldError("callback", "this server calls nobody back: the answer is the audio")
         wanted = self._parse(request, Audio.of_file(request.query))
-        text = text_field(parse_json(await request.read()))
+        text = parse(SpeakRequest, await request.read()).text
         headers = {"X-Warning": "unknown_voice"} if wanted.warning else {}
         with self._streams.open(), closing(wanted.audio.encoder()) as encoder:
             async with uttering(self._shared, text, wanted.options) as utterance:
@@ -125,7 +131,7 @@ class _Conversation(SpeechSocket):
     async def hear(self, kind: str, message: dict[str, object]) -> None:
         """Act on Speak, Flush, Clear, Close."""
         if kind == "Speak":
-            await self._speak(string_field(message, "text", required=True))
+            await self._speak(checked(MoreText, message).text)
         elif kind == "Flush":
             self._end_turn()
             self.later(self._flushed)

@@ -15,22 +15,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from aiohttp import web
+from pydantic import AfterValidator
 
 from qwen3_tts_live.audio import SAMPLE_RATE
 from qwen3_tts_live.errors import InvalidRequestError, SpeechError
 from qwen3_tts_live.synthesizer import Mark, SessionOptions, Utterance
-from qwen3_tts_server.audio_formats import FORMATS, Encoder, encoder_for
-from qwen3_tts_server.openai_api import check_speed, choice_field, voice_field
+from qwen3_tts_server.audio_formats import Encoder, Format, encoder_for
+from qwen3_tts_server.bodies import Body, MoreText, checked
+from qwen3_tts_server.openai_api import OurVoice, Speed
 from qwen3_tts_server.problems import FieldError
 from qwen3_tts_server.sentences import Begins, Sentence, SentenceCutter, Sounds, Step
 from qwen3_tts_server.speech_sockets import SpeechSocket
 from qwen3_tts_server.streaming import Shared
-from qwen3_tts_server.text import string_field
 from qwen3_tts_server.voice_names import find_voice
 
 __all__ = ["OmniApi"]
+
+
+def _no_recording(recording: object) -> None:
+    if recording is not None:
+        raise FieldError("ref_audio", "ref_audio is not taken here; upload a voice, and name it")
+
+
+class _Asked(Body):
+    """A session.config."""
+
+    voice: OurVoice = None
+    language: str | None = None
+    instructions: str | None = None
+    speed: Speed | None = None
+    ref_audio: Annotated[Any, AfterValidator(_no_recording)] = None
+    response_format: Format | None = None
+    stream_audio: bool | None = None
+    split_granularity: Literal["none", "sentence", "clause"] | None = None
+    timestamp_type: Literal["none", "word"] | None = None
+    timestamp_transport_strategy: Literal["sync", "async"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +60,7 @@ class _Config:
     """What a session.config asks for."""
 
     options: SessionOptions
-    format: str
+    format: Format
     progressive: bool  # audio as it is made, rather than a sentence at a time
     by_sentence: bool  # rather than a turn at a time
     timestamps: str  # "", "sync" or "async"
@@ -52,26 +74,18 @@ class _Config:
         Raises:
             InvalidRequestError: what is wrong with it.
         """
-        check_speed(fields)
-        if fields.get("ref_audio") is not None:
-            raise FieldError(
-                "ref_audio", "ref_audio is not taken here; upload a voice, and name it"
-            )
-        progressive = fields.get("stream_audio") is True
-        default = "pcm" if progressive else "wav"
-        splits = ("none", "sentence", "clause")
-        strategy = choice_field(fields, "timestamp_transport_strategy", ("sync", "async"), "sync")
-        words = choice_field(fields, "timestamp_type", ("none", "word"), "none") == "word"
+        asked = checked(_Asked, fields)
+        words = asked.timestamp_type == "word"
         return cls(
             options=SessionOptions(
-                voice=find_voice(voice_field(fields), aliases, voices),
-                language=string_field(fields, "language") or "Auto",
-                instruct=string_field(fields, "instructions") or None,
+                voice=find_voice(asked.voice or "", aliases, voices),
+                language=asked.language or "Auto",
+                instruct=asked.instructions or None,
             ),
-            format=choice_field(fields, "response_format", FORMATS, default),
-            progressive=progressive,
-            by_sentence=choice_field(fields, "split_granularity", splits, "sentence") != "none",
-            timestamps=strategy if words else "",
+            format=asked.response_format or ("pcm" if asked.stream_audio else "wav"),
+            progressive=bool(asked.stream_audio),
+            by_sentence=asked.split_granularity != "none",
+            timestamps=asked.timestamp_transport_strategy or "sync" if words else "",
         )
 
 
@@ -121,7 +135,7 @@ class _Conversation(SpeechSocket):
         elif self._config is None:
             raise InvalidRequestError(f"send session.config before {kind}")
         elif kind == "input.text":
-            await self._push(self._config, string_field(message, "text", required=True))
+            await self._push(self._config, checked(MoreText, message).text)
         else:
             self._end_turn()
 

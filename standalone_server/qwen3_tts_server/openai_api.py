@@ -7,99 +7,104 @@ the shape that the whole server uses, which has OpenAI's fields.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from aiohttp import web
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from qwen3_tts_live.errors import InvalidRequestError
 from qwen3_tts_live.synthesizer import SessionOptions
-from qwen3_tts_live.text import NormalizerSettings
 from qwen3_tts_server.access import session_id
-from qwen3_tts_server.audio_formats import FORMATS, Encoder, EventStream, encoder_for
-from qwen3_tts_server.problems import FieldError, parse_json, problem
+from qwen3_tts_server.audio_formats import Encoder, EventStream, Format, encoder_for
+from qwen3_tts_server.bodies import Body, ClientId, Language, Text, checked, parse, reply
+from qwen3_tts_server.problems import FieldError, problem
 from qwen3_tts_server.speech import client_id
 from qwen3_tts_server.streaming import Shared
-from qwen3_tts_server.text import chosen_normalizer, string_field, text_field
+from qwen3_tts_server.text import Chosen, chosen_normalizer
 from qwen3_tts_server.utterances import uttering
 from qwen3_tts_server.voice_names import find_voice
 
-__all__ = ["OpenAiApi", "check_speed", "choice_field", "voice_field"]
+__all__ = ["Model", "Models", "OpenAiApi", "OurVoice", "SpeechRequest", "Speed", "VoiceNames"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechRequest:
-    """What POST /v1/audio/speech asks for. Fields that we do not know are none of our business.
+class VoiceId(Body):
+    """How OpenAI names a voice of one's own."""
 
-    `session_id` is None where the request belongs to nobody's queue.
-    """
-
-    text: str
-    voice: str
-    language: str
-    instructions: str | None
-    format: str
-    as_events: bool
-    session_id: str | None
-    normalizer: NormalizerSettings
-
-    @classmethod
-    def parse(cls, body: bytes, request: web.Request, base: NormalizerSettings) -> SpeechRequest:
-        """Read and check the request; `base` are the server's settings for text.
-
-        Raises:
-            InvalidRequestError: what is wrong with it.
-        """
-        fields = parse_json(body)
-        check_speed(fields)
-        return cls(
-            text=text_field(fields, "input"),
-            voice=voice_field(fields),
-            language=string_field(fields, "language") or "Auto",
-            instructions=string_field(fields, "instructions") or None,
-            format=choice_field(fields, "response_format", FORMATS, "mp3"),
-            as_events=choice_field(fields, "stream_format", ("audio", "sse"), "audio") == "sse",
-            session_id=_session_id(request, string_field(fields, "user")),
-            normalizer=chosen_normalizer(fields, base),
-        )
+    id: str
 
 
-def check_speed(fields: Mapping[str, object]) -> None:
-    """Accept the one speed that there is.
+def _voice(value: object) -> object:
+    return checked(VoiceId, value, "voice.").id if isinstance(value, dict) else value
 
-    Raises:
-        FieldError: another one was asked for.
-    """
-    speed = fields.get("speed")
-    if speed is not None and (isinstance(speed, bool) or speed != 1):
+
+def _only_one(speed: float) -> float:
+    if speed != 1:
         raise FieldError("speed", "speed must be 1.0: this model has no other")
+    return speed
 
 
-def choice_field(
-    fields: Mapping[str, object], name: str, choices: tuple[str, ...], default: str
-) -> str:
-    """Return a field that is one of `choices`.
-
-    Raises:
-        FieldError: it is something else.
-    """
-    value = string_field(fields, name) or default
-    if value not in choices:
-        raise FieldError(name, f"{name} is {value[:20]!r}; known: {', '.join(choices)}")
-    return value
+OurVoice = Annotated[
+    str | None,
+    BeforeValidator(_voice, json_schema_input_type=str | VoiceId | None),
+    Field(
+        description="A voice by its name, or by a name that the server's owner gave it; case does "
+        "not matter. OpenAI's own names, such as `alloy`, stand for the default voice."
+    ),
+]
+Speed = Annotated[float, AfterValidator(_only_one), Field(json_schema_extra={"const": 1})]
 
 
-def voice_field(fields: Mapping[str, object]) -> str:
-    """Return the name of the voice that is asked for.
+class SpeechRequest(Body):
+    """What to say, how, and as what."""
 
-    Raises:
-        FieldError: it is no name.
-    """
-    voice = fields.get("voice")
-    if isinstance(voice, dict):  # {"id": "..."}: how OpenAI names a voice of one's own
-        return string_field(voice, "id")
-    return string_field(fields, "voice")
+    input: Text
+    voice: OurVoice = None
+    model: Annotated[Any, Field(description="Accepted, and ignored: there is one model.")] = None
+    response_format: Annotated[
+        Format | None,
+        Field(description="`mp3` if absent. All but `pcm` and `wav` need PyAV on the server."),
+    ] = None
+    stream_format: Annotated[
+        Literal["audio", "sse"] | None,
+        Field(description="`sse` sends events with Base64 in place of bare audio."),
+    ] = None
+    speed: Annotated[Speed | None, Field(description="This model has one.")] = None
+    instructions: Annotated[
+        str | None, Field(description="How to speak, where the checkpoint takes instructions.")
+    ] = None
+    user: Annotated[
+        ClientId,
+        Field(
+            description="What `client_id` is elsewhere: requests of one user play one after "
+            "another. Without it, each plays at once."
+        ),
+    ] = None
+    language: Language = None
+    normalize: Chosen = None
+
+
+class VoiceNames(BaseModel):
+    """The voices."""
+
+    voices: list[str]
+    uploaded_voices: list[str]
+
+
+class Model(BaseModel):
+    """What speaks."""
+
+    id: str
+    object: Literal["model"] = "model"
+    owned_by: Literal["qwen3-tts-live"] = "qwen3-tts-live"
+    created: Annotated[int, Field(description="When the server started, in seconds since 1970.")]
+
+
+class Models(BaseModel):
+    """The one model that there is."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
 
 
 class OpenAiApi:
@@ -129,53 +134,47 @@ class OpenAiApi:
         """POST /v1/audio/speech -> audio, or events with audio, as it is made."""
         self._streams.check_open()
         arrived = time.monotonic()
-        wanted = SpeechRequest.parse(await request.read(), request, self._options.text)
+        wanted = parse(SpeechRequest, await request.read())
+        user = client_id(request, wanted.user, absent="")
         with self._streams.open(), closing(_encoder(wanted)) as encoder:
             options = self._session_options(wanted)
-            named = wanted.session_id
-            async with uttering(self._shared, wanted.text, options, named) as utterance:
+            named = session_id(request, user) if user else None
+            async with uttering(self._shared, wanted.input, options, named) as utterance:
                 return await self._streams.answer(request, utterance, encoder, {}, arrived=arrived)
 
     def _session_options(self, wanted: SpeechRequest) -> SessionOptions:
         voices = self._synthesizer().info.voices
         return SessionOptions(
-            voice=find_voice(wanted.voice, self._options.voice_aliases, voices),
-            language=wanted.language,
-            instruct=wanted.instructions,
-            normalizer=wanted.normalizer,
+            voice=find_voice(wanted.voice or "", self._options.voice_aliases, voices),
+            language=wanted.language or "Auto",
+            instruct=wanted.instructions or None,
+            normalizer=chosen_normalizer(wanted.normalize, self._options.text),
         )
 
     async def voices(self, request: web.Request) -> web.Response:
         """GET /v1/audio/voices -> the voices' names."""
         voices = list(self._synthesizer().info.voices)
-        return web.json_response({"voices": voices, "uploaded_voices": []})
+        return reply(VoiceNames(voices=voices, uploaded_voices=[]))
 
     async def models(self, request: web.Request) -> web.Response:
         """GET /v1/models -> the one model that there is."""
-        return web.json_response({"object": "list", "data": [self._model()]})
+        return reply(Models(data=[self._model()]))
 
     async def model(self, request: web.Request) -> web.Response:
         """GET /v1/models/NAME -> the model, if it is called that."""
-        body = self._model()
-        if request.match_info["model"] != body["id"]:
-            message = f"there is no model of that name; the only one is {body['id']}"
+        model = self._model()
+        if request.match_info["model"] != model.id:
+            message = f"there is no model of that name; the only one is {model.id}"
             return problem(request, 404, "model_not_found", message, param="model")
-        return web.json_response(body)
+        return reply(model)
 
-    def _model(self) -> dict[str, object]:
-        name = self._synthesizer().info.model
-        body: dict[str, object] = {"id": name, "object": "model", "owned_by": "qwen3-tts-live"}
-        return body | {"created": self._started}
-
-
-def _session_id(request: web.Request, user: str) -> str | None:
-    name = client_id(request, user, absent="")
-    return session_id(request, name) if name else None
+    def _model(self) -> Model:
+        return Model(id=self._synthesizer().info.model, created=self._started)
 
 
 def _encoder(wanted: SpeechRequest) -> Encoder:
     try:
-        encoder = encoder_for(wanted.format)
+        encoder = encoder_for(wanted.response_format or "mp3")
     except InvalidRequestError as error:
         raise FieldError("response_format", error.message) from error
-    return EventStream(encoder) if wanted.as_events else encoder
+    return EventStream(encoder) if wanted.stream_format == "sse" else encoder

@@ -13,8 +13,10 @@ import logging
 import math
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Literal
 
 from aiohttp import web
+from pydantic import BaseModel, Field
 
 from qwen3_tts_live.errors import (
     CapacityError,
@@ -29,7 +31,7 @@ from qwen3_tts_live.errors import (
     VoiceExistsError,
 )
 
-__all__ = ["REQUEST_ID", "FieldError", "Refused", "guard", "parse_json", "problem"]
+__all__ = ["REQUEST_ID", "Failure", "FieldError", "Refused", "guard", "parse_json", "problem"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,26 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
+
+
+Kind = Literal["invalid_request_error", "rate_limit_error", "server_error"]
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    code: Annotated[str, Field(description="Its name, for programs.")]
+    message: Annotated[str, Field(description="What happened and what to do, for people.")]
+    type: Kind
+    param: Annotated[str | None, Field(description="The field that is to blame, if one is.")]
+    retryable: Annotated[bool, Field(description="The same request may succeed later.")]
+    request_id: Annotated[str, Field(description="The server's log names it too.")]
+
+
+class Failure(BaseModel):
+    """The body of every error."""
+
+    error: Problem
 
 
 class Refused(Exception):
@@ -107,15 +129,21 @@ def problem(
     param: str | None = None,
 ) -> web.Response:
     """Return an error response in the one shape; `param` is the field that is to blame."""
-    body: dict[str, object] = {"code": code, "message": message, "param": param}
-    body |= {"type": _kind(status), "retryable": retryable, "request_id": request[REQUEST_ID]}
-    response = web.json_response({"error": body}, status=status)
+    told = Problem(
+        code=code,
+        message=message,
+        param=param,
+        type=_kind(status),
+        retryable=retryable,
+        request_id=request[REQUEST_ID],
+    )
+    response = web.json_response(text=Failure(error=told).model_dump_json(), status=status)
     if retry_after is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
     return response
 
 
-def _kind(status: int) -> str:
+def _kind(status: int) -> Kind:
     if status == 429:
         return "rate_limit_error"
     return "server_error" if status >= 500 else "invalid_request_error"

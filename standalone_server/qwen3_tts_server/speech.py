@@ -8,65 +8,71 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from aiohttp import web
+from pydantic import BaseModel, Field
 
 from qwen3_tts_live.errors import InvalidRequestError
 from qwen3_tts_live.synthesizer import SessionOptions
-from qwen3_tts_live.text import NormalizerSettings
 from qwen3_tts_server.access import session_id
 from qwen3_tts_server.audio_formats import Encoder
-from qwen3_tts_server.problems import parse_json
+from qwen3_tts_server.bodies import CLIENT_ID, Body, ClientId, Language, Text, parse, reply
 from qwen3_tts_server.streaming import Shared
-from qwen3_tts_server.text import chosen_normalizer, string_field, text_field
+from qwen3_tts_server.text import Chosen, chosen_normalizer
 
-__all__ = ["SpeechApi", "client_id"]
+__all__ = ["InterruptRequest", "Interrupted", "SpeechApi", "StreamRequest", "client_id"]
 
-_CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_CLIENT_ID = re.compile(CLIENT_ID)
 _AUDIO_HEADERS = {"Content-Type": "audio/l16;rate=24000", "X-Audio-Format": "s16le"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamRequest:
-    """What POST /tts/stream asks for."""
+class StreamRequest(Body):
+    """What to say, how, and in whose queue."""
 
-    text: str
+    text: Text
+    language: Language = None
+    voice: Annotated[
+        str | None, Field(description="A voice by its name; the default voice if absent.")
+    ] = None
+    client_id: ClientId = None
+    normalize: Chosen = None
+
+
+class InterruptRequest(Body):
+    """Whose speech to stop."""
+
+    client_id: ClientId = None
+
+
+class Interrupted(BaseModel):
+    """What an interrupt ended."""
+
+    status: Annotated[
+        Literal["interrupted", "idle"],
+        Field(description="`idle` where there was nothing to stop, also for an unknown client."),
+    ]
     client_id: str
-    language: str
-    voice: str | None
-    normalizer: NormalizerSettings
-
-    @classmethod
-    def parse(cls, body: bytes, request: web.Request, base: NormalizerSettings) -> StreamRequest:
-        """Read and check the request; `base` are the server's settings for text.
-
-        Raises:
-            InvalidRequestError: what is wrong with it.
-        """
-        fields = parse_json(body)
-        return cls(
-            text=text_field(fields),
-            client_id=client_id(request, string_field(fields, "client_id")),
-            language=string_field(fields, "language") or "Auto",
-            voice=string_field(fields, "voice") or None,
-            normalizer=chosen_normalizer(fields, base),
-        )
+    queue: Literal["flushed"] = "flushed"
+    stopped: Annotated[int, Field(description="Requests that were being spoken.")] = 0
+    flushed: Annotated[int, Field(description="Requests that waited.")] = 0
+    generated_ms: Annotated[int, Field(description="Of all of them, audio that was made.")] = 0
+    delivered_ms: Annotated[
+        int, Field(description="Of that, what was handed to the connections.")
+    ] = 0
 
 
-def client_id(request: web.Request, in_body: str = "", *, absent: str = "default") -> str:
+def client_id(request: web.Request, in_body: str | None = None, *, absent: str = "default") -> str:
     """Return the client's id from the body, the query or the X-Client-Id header, else `absent`.
 
     Raises:
         InvalidRequestError: they disagree, or the id is malformed.
     """
-    given = {in_body, request.query.get("client_id", ""), request.headers.get("X-Client-Id", "")}
-    given.discard("")
+    everywhere = (in_body, request.query.get("client_id"), request.headers.get("X-Client-Id"))
+    given = {name for name in everywhere if name}
     if len(given) > 1:
         raise InvalidRequestError("client_id differs between body, query and X-Client-Id")
-    if not given:
-        return absent
-    found = given.pop()
+    found = given.pop() if given else absent
     if not _CLIENT_ID.fullmatch(found):
         raise InvalidRequestError(
             "client_id must be 1 to 128 printable ASCII characters, no spaces"
@@ -95,14 +101,16 @@ class SpeechApi:
         self._streams.check_open()
         arrived = time.monotonic()
         with self._streams.open():
-            wanted = StreamRequest.parse(await request.read(), request, self._options.text)
+            wanted = parse(StreamRequest, await request.read())
+            options = SessionOptions(
+                voice=wanted.voice or None,
+                language=wanted.language or "Auto",
+                normalizer=chosen_normalizer(wanted.normalize, self._options.text),
+            )
+            name = session_id(request, client_id(request, wanted.client_id))
             with self._metrics.refusals():
-                name = session_id(request, wanted.client_id)
                 session = await self._synthesizer().open_session(session_id=name)
                 position = session.queued
-                options = SessionOptions(
-                    voice=wanted.voice, language=wanted.language, normalizer=wanted.normalizer
-                )
                 utterance = session.utter(wanted.text, options=options)
             headers = _AUDIO_HEADERS | {"X-Queue-Position": str(position)}
             # A queued request is answered at once, as clients expect. One whose turn it is waits
@@ -116,19 +124,23 @@ class SpeechApi:
         started = time.monotonic()
         name = client_id(request, await _client_id_in_body(request))
         session = self._synthesizer().get_session(session_id(request, name))
-        body: dict[str, object] = {"status": "idle", "client_id": name, "queue": "flushed"}
-        body |= {"stopped": 0, "flushed": 0, "generated_ms": 0, "delivered_ms": 0}
-        if session is not None:
-            report = await session.interrupt()
-            self._metrics.interrupted(report, time.monotonic() - started)
-            body["status"] = "interrupted" if report.stopped or report.flushed else "idle"
-            body |= {"stopped": len(report.stopped), "flushed": len(report.flushed)}
-            body |= {"generated_ms": report.generated_ms, "delivered_ms": report.delivered_ms}
-        return web.json_response(body)
+        if session is None:
+            return reply(Interrupted(status="idle", client_id=name))
+        report = await session.interrupt()
+        self._metrics.interrupted(report, time.monotonic() - started)
+        body = Interrupted(
+            status="interrupted" if report.stopped or report.flushed else "idle",
+            client_id=name,
+            stopped=len(report.stopped),
+            flushed=len(report.flushed),
+            generated_ms=report.generated_ms,
+            delivered_ms=report.delivered_ms,
+        )
+        return reply(body)
 
 
-async def _client_id_in_body(request: web.Request) -> str:
+async def _client_id_in_body(request: web.Request) -> str | None:
     """Accept {"client_id": ...} in an interrupt's body too; most clients send none."""
     if not request.body_exists:
-        return ""
-    return string_field(parse_json(await request.read()), "client_id")
+        return None
+    return parse(InterruptRequest, await request.read()).client_id

@@ -6,34 +6,160 @@ Knows nothing about audio: it answers with what would be said, and says nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from aiohttp import web
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
-from qwen3_tts_live.errors import InvalidRequestError, TextTooLongError
+from qwen3_tts_live.errors import TextTooLongError
 from qwen3_tts_live.text import LexiconEntry, NormalizerSettings, TextFrontEnd, TextSegment
 from qwen3_tts_live.text.languages import AUTO, canonical_language
+from qwen3_tts_server.bodies import Body, Language, Text, checked, parse, reply
 from qwen3_tts_server.options import ServerOptions
-from qwen3_tts_server.problems import FieldError, parse_json
+from qwen3_tts_server.problems import FieldError
 
-__all__ = ["TextApi", "chosen_normalizer", "string_field", "text_field"]
+__all__ = [
+    "Chosen",
+    "Segments",
+    "TextApi",
+    "TextRequest",
+    "chosen_normalizer",
+    "read_chosen",
+]
 
-# What a request may choose. The grammar is the deployment's to choose, as it loads and costs, and
-# so are the sizes of segments.
-_FIELDS: dict[str, type] = {
-    "enabled": bool,
-    "markup": bool,
-    "acronyms": str,
-    "inline_code": str,
-    "tables": str,
-    "images": str,
-    "code_phrase": str,
-    "lexicon": dict,
-}
 _MAX_ENTRIES = 1000
 _MAX_LENGTH = 100  # characters of a phrase, or of either side of an entry
+
+
+def _entries(lexicon: object) -> tuple[LexiconEntry, ...]:
+    if not isinstance(lexicon, dict):
+        raise FieldError("normalize.lexicon", "normalize.lexicon must be an object")
+    if len(lexicon) > _MAX_ENTRIES:
+        raise FieldError("normalize.lexicon", f"normalize.lexicon may have {_MAX_ENTRIES} entries")
+    return tuple(_read_entries(lexicon))
+
+
+def _read_entries(lexicon: dict[str, object]) -> Iterator[LexiconEntry]:
+    for written, said in lexicon.items():
+        for language, spoken in (said if isinstance(said, dict) else {AUTO: said}).items():
+            if not isinstance(spoken, str) or max(len(written), len(spoken)) > _MAX_LENGTH:
+                raise FieldError(
+                    "normalize.lexicon",
+                    f"normalize.lexicon[{written[:40]!r}] must be a string that says how to say "
+                    "it, or an object of such strings by language; all may have "
+                    f"{_MAX_LENGTH} characters",
+                )
+            yield LexiconEntry(written, spoken, language)
+
+
+_Phrase = Annotated[str, Field(max_length=_MAX_LENGTH)]
+_Lexicon = Annotated[dict[_Phrase, _Phrase | dict[str, _Phrase]], Field(max_length=_MAX_ENTRIES)]
+_SayOrSkip = Literal["say", "skip"] | None
+
+
+class Normalize(Body):
+    """How one request's text is read. What is absent is as the server has it."""
+
+    # The grammar is the deployment's to choose, as it loads and costs, and so are the sizes of
+    # segments.
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: Annotated[
+        bool | None, Field(description="False says the text as it is written, without markup.")
+    ] = None
+    markup: Annotated[bool | None, Field(description="Remove Markdown, HTML tags and emoji.")] = (
+        None
+    )
+    acronyms: Annotated[
+        Literal["spaces", "dots", "off"] | None,
+        Field(description="How to spell: `A I`, `A.I.` or `AI`."),
+    ] = None
+    inline_code: _SayOrSkip = None
+    tables: Annotated[_SayOrSkip, Field(description="Row by row, or not at all.")] = None
+    images: Annotated[_SayOrSkip, Field(description="Their alternative text.")] = None
+    code_phrase: Annotated[
+        _Phrase | None, Field(description="Said in place of a block of code.")
+    ] = None
+    lexicon: Annotated[
+        tuple[LexiconEntry, ...],
+        PlainValidator(_entries, json_schema_input_type=_Lexicon),
+        Field(description="How to say what is written so, in any language or by language."),
+    ] = ()
+
+    def over(self, base: NormalizerSettings) -> NormalizerSettings:
+        """Return `base` with what is chosen here.
+
+        Raises:
+            InvalidRequestError: a choice makes no sense.
+        """
+        changes: dict[str, Any] = {name: value for name, value in self if value is not None}
+        return replace(base, **changes | {"lexicon": (*base.lexicon, *self.lexicon)})
+
+
+def read_chosen(value: object) -> bool | Normalize | None:
+    """Return what a field `normalize` says.
+
+    Raises:
+        FieldError: it says nothing that we know.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if not isinstance(value, dict):
+        message = "normalize must be true, false or an object of settings"
+        raise FieldError("normalize", message)
+    for name in value:
+        if name not in Normalize.model_fields:
+            known = ", ".join(Normalize.model_fields)
+            name = f"normalize.{name[:40]}"
+            raise FieldError(name, f"{name} is unknown; known: {known}")
+    return checked(Normalize, value, "normalize.")
+
+
+Chosen = Annotated[
+    bool | Normalize | None,
+    BeforeValidator(read_chosen),
+    Field(
+        description="How the text is read: true, false (as it is written), or what is different "
+        "from the server's own settings."
+    ),
+]
+
+
+def chosen_normalizer(
+    chosen: bool | Normalize | None, base: NormalizerSettings
+) -> NormalizerSettings:
+    """Return the server's settings, `base`, with what a request chose.
+
+    Raises:
+        InvalidRequestError: the choice makes no sense; the message says what to send.
+    """
+    if isinstance(chosen, Normalize):
+        return chosen.over(base)
+    return base if chosen is None else replace(base, enabled=chosen)
+
+
+class TextRequest(Body):
+    """What to show."""
+
+    text: Text
+    language: Language = None
+    normalize: Chosen = None
+
+
+class Segment(BaseModel):
+    """A piece of a text."""
+
+    raw: Annotated[str, Field(description="As it was sent: all of them join to the text.")]
+    spoken: Annotated[str, Field(description="As it is said; empty if there is nothing to say.")]
+    language: Annotated[str, Field(description="In which language it is said.")]
+
+
+class Segments(BaseModel):
+    """What would be spoken, one segment after another."""
+
+    segments: list[Segment]
 
 
 class TextApi:
@@ -48,92 +174,17 @@ class TextApi:
 
     async def show(self, request: web.Request) -> web.Response:
         """POST /tts/text {text, language, normalize} -> {"segments": [...]}."""
-        fields = parse_json(await request.read())
-        text = text_field(fields)
-        if len(text) > self._options.max_text:
+        wanted = parse(TextRequest, await request.read())
+        if len(wanted.text) > self._options.max_text:
             raise TextTooLongError(f"text may have {self._options.max_text} characters")
-        language = canonical_language(string_field(fields, "language"))
-        settings = chosen_normalizer(fields, self._options.text)
+        language = canonical_language(wanted.language or AUTO)
+        settings = chosen_normalizer(wanted.normalize, self._options.text)
         # A long text takes a second or two, which the audio of others must not wait for.
-        segments = await asyncio.to_thread(_read, text, language, settings)
-        body = [
-            {"raw": segment.raw, "spoken": segment.spoken, "language": segment.language}
-            for segment in segments
-        ]
-        return web.json_response({"segments": body})
+        segments = await asyncio.to_thread(_read, wanted.text, language, settings)
+        shown = [Segment(raw=s.raw, spoken=s.spoken, language=s.language) for s in segments]
+        return reply(Segments(segments=shown))
 
 
 def _read(text: str, language: str, settings: NormalizerSettings) -> list[TextSegment]:
     front_end = TextFrontEnd(language, settings)
     return front_end.push(text) + front_end.end()
-
-
-def string_field(fields: Mapping[str, object], name: str, *, required: bool = False) -> str:
-    """Return a field of a request; empty if it may be missing and is.
-
-    Raises:
-        InvalidRequestError: it is no string, or missing.
-    """
-    value = fields.get(name)
-    if value is None and not required:
-        return ""
-    if not isinstance(value, str):
-        kind = "missing" if value is None else f"a {type(value).__name__}"
-        raise FieldError(name, f"{name} must be a string; it is {kind}")
-    return value
-
-
-def text_field(fields: Mapping[str, object], name: str = "text") -> str:
-    """Return the text of a request, which is its field `name`.
-
-    Raises:
-        InvalidRequestError: it is missing, empty, or no text.
-    """
-    text = string_field(fields, name, required=True)
-    if not text.strip():
-        raise FieldError(name, f"{name} is empty; send what to say")
-    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
-        raise FieldError(name, f"{name} holds a NUL or half of a surrogate pair; send UTF-8 text")
-    return text
-
-
-def chosen_normalizer(fields: Mapping[str, object], base: NormalizerSettings) -> NormalizerSettings:
-    """Return the server's settings with what the field `normalize` changes.
-
-    Raises:
-        InvalidRequestError: the field makes no sense; the message says what to send.
-    """
-    wanted = fields.get("normalize")
-    if wanted is None:
-        return base
-    if isinstance(wanted, bool):
-        return replace(base, enabled=wanted)
-    if not isinstance(wanted, dict):
-        raise InvalidRequestError("normalize must be true, false or an object of settings")
-    for name, value in wanted.items():
-        if name not in _FIELDS:
-            known = ", ".join(_FIELDS)
-            raise InvalidRequestError(f"normalize.{name[:40]} is unknown; known: {known}")
-        if not isinstance(value, _FIELDS[name]):
-            kind = "an object" if name == "lexicon" else f"a {_FIELDS[name].__name__}"
-            raise InvalidRequestError(f"normalize.{name} must be {kind}")
-        if isinstance(value, str) and len(value) > _MAX_LENGTH:
-            raise InvalidRequestError(f"normalize.{name} may have {_MAX_LENGTH} characters")
-    changes: dict[str, Any] = dict(wanted)
-    if "lexicon" in changes:
-        changes["lexicon"] = (*base.lexicon, *_entries(changes["lexicon"]))
-    return replace(base, **changes)
-
-
-def _entries(lexicon: dict[str, object]) -> Iterator[LexiconEntry]:
-    if len(lexicon) > _MAX_ENTRIES:
-        raise InvalidRequestError(f"normalize.lexicon may have {_MAX_ENTRIES} entries")
-    for written, said in lexicon.items():
-        for language, spoken in (said if isinstance(said, dict) else {AUTO: said}).items():
-            if not isinstance(spoken, str) or max(len(written), len(spoken)) > _MAX_LENGTH:
-                raise InvalidRequestError(
-                    f"normalize.lexicon[{written[:40]!r}] must be a string that says how to say "
-                    "it, or an object of such strings by language; all may have "
-                    f"{_MAX_LENGTH} characters"
-                )
-            yield LexiconEntry(written, spoken, language)

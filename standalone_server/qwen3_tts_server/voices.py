@@ -11,9 +11,11 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import BaseModel, Field
 
 from qwen3_tts_live.errors import (
     InvalidRequestError,
@@ -22,10 +24,11 @@ from qwen3_tts_live.errors import (
     UnknownVoiceError,
 )
 from qwen3_tts_live.synthesizer import VoiceLibrary
+from qwen3_tts_server.bodies import reply
 from qwen3_tts_server.problems import Refused, problem
 from qwen3_tts_server.streaming import Shared
 
-__all__ = ["VoicesApi"]
+__all__ = ["VoiceAdded", "VoiceList", "VoiceRemoved", "VoicesApi"]
 
 # Each holds its file in memory; they are encoded one after another anyway.
 _AT_ONCE = 4
@@ -40,6 +43,34 @@ class Upload:
     name: str
     recording: bytes
     text: str | None
+
+
+class ListedVoice(BaseModel):
+    """A voice that can be asked for by name."""
+
+    name: str
+    default: Annotated[bool, Field(description="It speaks where no voice is named.")]
+    removable: bool
+
+
+class VoiceList(BaseModel):
+    """All voices."""
+
+    voices: list[ListedVoice]
+    can_add: Annotated[bool, Field(description="The engine can clone voices.")]
+
+
+class VoiceAdded(BaseModel):
+    """The voice that there is now."""
+
+    name: str
+
+
+class VoiceRemoved(BaseModel):
+    """The voice that is gone."""
+
+    name: str
+    status: Literal["removed"] = "removed"
 
 
 class VoicesApi:
@@ -71,10 +102,10 @@ class VoicesApi:
         names = synthesizer.info.voices
         removable = set(library.names if library is not None else ())
         voices = [
-            {"name": name, "default": name == names[0], "removable": name in removable}
+            ListedVoice(name=name, default=name == names[0], removable=name in removable)
             for name in names
         ]
-        return web.json_response({"voices": voices, "can_add": library is not None})
+        return reply(VoiceList(voices=voices, can_add=library is not None))
 
     async def add(self, request: web.Request) -> web.Response:
         """POST /tts/voices (multipart: name, file, text) -> a voice that can be used at once."""
@@ -87,7 +118,7 @@ class VoicesApi:
                     f"there are {self._options.max_voices} added voices already; remove some"
                 )
             await library.add(upload.name, upload.recording, text=upload.text)
-        return web.json_response({"name": upload.name}, status=201)
+        return reply(VoiceAdded(name=upload.name), 201)
 
     async def remove(self, request: web.Request) -> web.Response:
         """DELETE /tts/voices/{name} -> the voice is gone; what speaks with it goes on."""
@@ -96,7 +127,7 @@ class VoicesApi:
             await self._library().remove(name)
         except UnknownVoiceError as error:
             return problem(request, 404, error.code, error.message)
-        return web.json_response({"name": name, "status": "removed"})
+        return reply(VoiceRemoved(name=name))
 
     def _library(self) -> VoiceLibrary:
         synthesizer = self._synthesizer()

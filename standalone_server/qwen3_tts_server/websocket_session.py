@@ -30,7 +30,7 @@ from qwen3_tts_live.synthesizer import (
 )
 from qwen3_tts_server.access import session_id
 from qwen3_tts_server.streaming import PIECE, in_time
-from qwen3_tts_server.text import chosen_normalizer
+from qwen3_tts_server.text import chosen_normalizer, read_chosen
 
 if TYPE_CHECKING:
     from qwen3_tts_server.websocket import Peer
@@ -197,7 +197,7 @@ class PeerSession:
             seed=options.seed,
             max_lead=_kept(options.max_lead),
             normalizer=chosen_normalizer(
-                {"normalize": options.normalize}, self.peer.api.options.text
+                read_chosen(options.normalize), self.peer.api.options.text
             ),
         )
 
