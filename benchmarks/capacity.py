@@ -1,11 +1,13 @@
 """How many listeners one server process keeps supplied at real time, with an engine that costs nothing.
 
 The server runs in a process of its own, on a backend that makes 80 ms of silence at once whenever it
-is asked, so that what is measured is the server: sockets, sessions, pacing. Each listener takes audio
-at the rate at which it would play, over one shared WebSocket or over HTTP, and counts an underrun
-whenever the audio that is due has not come. The server measures how late its event loop wakes.
+is asked, so that what is measured is the server: sockets, sessions, pacing, text. Listeners take
+audio at the rate at which it is played (benchmarks/listeners.py); audio that has not come when it is
+due is an underrun. The kernel says when it came, so a slow load program makes no underruns. The
+server measures how late its event loop wakes. `--floor` serves the same bytes over HTTP from a bare
+aiohttp handler instead: no text, no sessions, no pacing but the socket's.
 
-    python benchmarks/capacity.py --websockets 256 --https 512 --seconds 30
+    python benchmarks/capacity.py --websockets 256 --https 512
 """
 
 from __future__ import annotations
@@ -13,27 +15,31 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 
-import aiohttp
 import numpy as np
+from aiohttp import web
+from listeners import CHUNK, RATE, Listener, play
 from report import circumstances, percentiles, write
 
-from qwen3_tts_live import AudioChunk, SessionOptions, open_synthesizer
 from qwen3_tts_live.backend import BackendEvent, Pcm, Segment
 from qwen3_tts_live.session import LiveSynthesizer, SessionLimits
-from qwen3_tts_live.synthesizer import Synthesizer
 
-CHUNK = 1920  # samples: 80 ms
-RATE = 24_000
+logger = logging.getLogger(__name__)
+
 TICK = 0.01  # seconds between looks at the event loop's lag
+PER_SECOND = 15  # characters spoken, as by a person
+SENTENCE = "It is quiet on the line and nobody says a word, so we wait for a minute. "
 
 
 class Silence:
-    """Makes a chunk a character, at once."""
+    """Makes as much silence as saying the text would take, at once."""
 
     name = "silence"
     languages = ("English",)
@@ -41,7 +47,7 @@ class Silence:
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[BackendEvent, None]:
         """Make it."""
-        for _ in segment.text:
+        for _ in range(round(len(segment.text) / PER_SECOND * RATE / CHUNK)):
             await asyncio.sleep(0)
             yield Pcm(np.zeros(CHUNK, np.int16))
 
@@ -49,102 +55,93 @@ class Silence:
         """Nothing to release."""
 
 
-async def serve() -> None:
-    """Serve until SIGTERM; print the port first, the event loop's lag last."""
+@asynccontextmanager
+async def ours() -> AsyncIterator[int]:
+    """Run the server; yields its port."""
     from qwen3_tts_server.app import Server
     from qwen3_tts_server.options import ServerOptions
 
     limits = SessionLimits(max_sessions=4096, max_utterances=4096)
-    options = ServerOptions(host="127.0.0.1", port=0, drain_timeout=0.1)
+    async with LiveSynthesizer(Silence(), limits) as synthesizer:
+        server = Server(ServerOptions(host="127.0.0.1", port=0, drain_timeout=0.1))
+        port = await server.start()
+        server.open(synthesizer)
+        yield port
+        await server.stop()
+
+
+@asynccontextmanager
+async def floor() -> AsyncIterator[int]:
+    """Run a handler that writes silence and does nothing else; yields its port."""
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        text = (await request.json())["text"]
+        response = web.StreamResponse(headers={"Content-Type": "audio/l16;rate=24000"})
+        await response.prepare(request)
+        for _ in range(round(len(text) / PER_SECOND * RATE / CHUNK)):
+            await response.write(bytes(2 * CHUNK))
+        return response
+
+    app = web.Application()
+    app.router.add_post("/tts/stream", stream)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield int(runner.addresses[0][1])
+    await runner.cleanup()
+
+
+async def serve(bare: bool) -> None:
+    """Serve until SIGTERM; say the port first, the event loop's lag last."""
     stopping, lags = asyncio.Event(), []
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    async with LiveSynthesizer(Silence(), limits) as synthesizer:
-        server = Server(options)
-        print(await server.start(), flush=True)
-        server.open(synthesizer)
+    async with floor() if bare else ours() as port:
+        sys.stdout.write(f"{port}\n")
+        sys.stdout.flush()
+        started = time.process_time()
         while not stopping.is_set():
             before = time.perf_counter()
             await asyncio.sleep(TICK)
             lags.append(1000 * (time.perf_counter() - before - TICK))
-        await server.stop()
-    print(json.dumps({"lag_ms": percentiles(lags), "cpu_seconds": time.process_time()}))
+        spent = time.process_time() - started
+    sys.stdout.write(json.dumps({"lag_ms": percentiles(lags), "cpu_seconds": spent}))
 
 
-class Listener:
-    """Plays what comes, in simulation."""
-
-    def __init__(self) -> None:
-        self.played = self.started = 0.0
-        self.underruns = 0
-        self.late_ms = 0.0
-
-    async def play(self, seconds: float) -> None:
-        """Take `seconds` of audio that has come, and wait until they would have been played."""
-        now = time.perf_counter()
-        self.started = self.started or now
-        due = self.started + self.played
-        if now > due + TICK:  # the listener's own loop is as coarse as that
-            self.underruns += 1
-            self.late_ms = max(self.late_ms, 1000 * (now - due))
-            self.started += now - due
-        self.played += seconds
-        # Half a second in hand, as a player has.
-        await asyncio.sleep(max(0.0, self.started + self.played - 0.5 - time.perf_counter()))
-
-
-async def websocket(synthesizer: Synthesizer, text: str, one: Listener) -> None:
-    """Listen over the shared WebSocket."""
-    session = await synthesizer.open_session(SessionOptions(language="en"))
-    async for event in session.utter(text):
-        if isinstance(event, AudioChunk):
-            await one.play(event.seconds)
-
-
-async def http(client: aiohttp.ClientSession, text: str, name: str, one: Listener) -> None:
-    """Listen over HTTP."""
-    async with client.post("/tts/stream", json={"text": text, "client_id": name}) as response:
-        response.raise_for_status()
-        while data := await response.content.read(2 * CHUNK):
-            await one.play(len(data) / 2 / RATE)
-
-
-async def measure(options: argparse.Namespace) -> dict[str, object]:
+def measure(options: argparse.Namespace) -> dict[str, object]:
     """Run the server and the listeners; return the numbers."""
-    server = await asyncio.create_subprocess_exec(sys.executable, __file__, "--serve", stdout=-1)
-    assert server.stdout is not None
-    port = int(await server.stdout.readline())
-    text = "x" * int(options.seconds * RATE / CHUNK)
-    listeners = [Listener() for _ in range(options.websockets + options.https)]
-    connector = aiohttp.TCPConnector(limit=0)
-    synthesizer = await open_synthesizer(f"ws://127.0.0.1:{port}")
-    async with (
-        synthesizer,
-        aiohttp.ClientSession(
-            f"http://127.0.0.1:{port}",
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None),
-        ) as client,
-        asyncio.TaskGroup() as group,
-    ):
-        for number, one in enumerate(listeners):
-            over_ws = number < options.websockets
-            group.create_task(
-                websocket(synthesizer, text, one)
-                if over_ws
-                else http(client, text, f"c{number}", one)
-            )
-            await asyncio.sleep(1.0 / len(listeners))  # they do not all call in one instant
-    server.terminate()
-    said = json.loads((await server.communicate())[0])
+    command = [sys.executable, __file__, "--serve", *(["--floor"] if options.floor else [])]
+    text = SENTENCE * round(options.seconds * PER_SECOND / len(SENTENCE))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        own = time.process_time()
+        listeners = play(port, text, options.websockets, options.https, options.ramp)
+        own = time.process_time() - own
+        server.terminate()
+        said = json.loads(server.communicate()[0])
     return {
+        "server": "bare aiohttp" if options.floor else "qwen3-tts-live",
         "websocket_sessions": options.websockets,
         "http_streams": options.https,
-        "seconds_each": options.seconds,
-        "underruns": sum(one.underruns for one in listeners),
-        "longest_underrun_ms": round(max(one.late_ms for one in listeners), 1),
-        "shortest_speech_s": round(min(one.played for one in listeners), 2),
+        "begun_within_s": options.ramp,
+        **heard(listeners),
         "server_event_loop_lag_ms": said["lag_ms"],
         "server_cpu_seconds": round(said["cpu_seconds"], 1),
+        "server_cpu_us_a_chunk": round(
+            1e6 * said["cpu_seconds"] / sum(one.played / CHUNK for one in listeners), 1
+        ),
+        "load_program_cpu_seconds": round(own, 1),
+    }
+
+
+def heard(listeners: list[Listener]) -> dict[str, object]:
+    """Return what the listeners have to say."""
+    return {
+        "shortest_speech_s": round(min(one.played for one in listeners) / RATE, 2),
+        "longest_speech_s": round(max(one.played for one in listeners) / RATE, 2),
+        "underruns": sum(one.underruns for one in listeners),
+        "longest_underrun_ms": round(1000 * max(one.longest for one in listeners), 1),
+        "first_byte_ms": percentiles([1000 * one.first_byte for one in listeners]),
     }
 
 
@@ -153,19 +150,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--websockets", type=int, default=256)
-    parser.add_argument("--https", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=20.0, help="of speech, each")
-    parser.add_argument("--name", default="capacity", help="of the result (default %(default)s)")
+    parser.add_argument(
+        "--websockets", type=int, default=256, help="sessions (default %(default)s)"
+    )
+    parser.add_argument("--https", type=int, default=512, help="streams (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of speech, each")
+    parser.add_argument("--ramp", type=float, default=10.0, help="seconds in which they all begin")
+    parser.add_argument("--floor", action="store_true", help="a bare aiohttp handler, HTTP only")
+    parser.add_argument("--name", help="write the result under this name")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     if options.serve:
-        asyncio.run(serve())
+        asyncio.run(serve(options.floor))
         return 0
-    numbers = asyncio.run(measure(options))
-    where = circumstances("qwen3-tts-live", "aiohttp")
-    path = write(options.name, {"what": "listeners at real time", **numbers, **where})
-    print(path.read_text())
+    numbers = measure(options)
+    logger.info(json.dumps(numbers, indent=2))
+    if options.name:
+        where = circumstances("qwen3-tts-live", "aiohttp")
+        logger.info("%s", write(options.name, {"what": "listeners at real time"} | numbers | where))
     return 0
 
 

@@ -30,7 +30,7 @@ from qwen3_tts_live.synthesizer import (
     Utterance,
 )
 from qwen3_tts_server.problems import parse_json
-from qwen3_tts_server.streaming import PIECE, Shared, hold_little
+from qwen3_tts_server.streaming import PIECE, Patience, Shared, hold_little
 
 __all__ = ["SpeechSocket"]
 
@@ -175,14 +175,14 @@ class SpeechSocket(ABC):
 
     async def send(self, message: dict[str, object]) -> None:
         """Send a message now; for a job."""
-        async with asyncio.timeout(self.server_options.write_timeout):
+        with self._patience.writing():
             await self._ws.send_str(json.dumps(message, ensure_ascii=False))
 
     async def send_audio(self, data: bytes, *, whole: bool = False) -> None:
         """Send audio now, in pieces or in one message; for a job."""
         size = len(data) if whole else PIECE
         for start in range(0, len(data), size or 1):
-            async with asyncio.timeout(self.server_options.write_timeout):
+            with self._patience.writing():
                 await self._ws.send_bytes(data[start : start + size])
 
     async def close(self) -> None:
@@ -199,13 +199,14 @@ class SpeechSocket(ABC):
             return self._ws
         hold_little(transport)
         _notice_death(transport)
-        sending = asyncio.create_task(self._send_all(transport), name=self.id)
-        try:
-            with self._streams.socket(self._ws):
-                await self.greet()
-                await self._listen()
-        finally:
-            await to_the_end(self._leave(sending))  # the handler is cancelled when the client left
+        with Patience(transport, self.server_options.write_timeout) as self._patience:
+            sending = asyncio.create_task(self._send_all(transport), name=self.id)
+            try:
+                with self._streams.socket(self._ws):
+                    await self.greet()
+                    await self._listen()
+            finally:
+                await to_the_end(self._leave(sending))  # it is cancelled when the client left
         return self._ws
 
     async def _leave(self, sending: asyncio.Task[None]) -> None:
@@ -238,7 +239,7 @@ class SpeechSocket(ABC):
                     await self._jobs.popleft()()
                 self._more.clear()
                 await self._more.wait()
-        except (ConnectionError, TimeoutError):
+        except ConnectionError:
             logger.debug("%s left, or reads no more", self.id)
             transport.abort()  # ends `_listen`, if that has not ended already
         except Exception:

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from aiohttp import WSCloseCode, web
 
@@ -25,7 +25,7 @@ from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import REQUEST_ID
 
-__all__ = ["PIECE", "Shared", "Streams", "hold_little", "in_time"]
+__all__ = ["PIECE", "Patience", "Shared", "Streams", "hold_little", "in_time"]
 
 PlayedT = TypeVar("PlayedT")
 
@@ -165,32 +165,39 @@ class Streams:
         hold_little(transport)
         await response.prepare(request)
         self.sending.add(transport)
-        while not isinstance(event, Finished):
-            if isinstance(event, AudioChunk):
-                await self._write(request, response, encoder.encode(event.samples))
-            event = await anext(events)
-        await self._write(request, response, encoder.finish())
+        with Patience(transport, self._options.write_timeout) as patience:
+            while not isinstance(event, Finished):
+                if isinstance(event, AudioChunk):
+                    data = encoder.encode(event.samples)
+                    await self._write(request, response, data, patience)
+                event = await anext(events)
+            await self._write(request, response, encoder.finish(), patience)
         return event
 
-    async def _write(self, request: web.Request, response: web.StreamResponse, data: bytes) -> None:
-        try:
-            async with asyncio.timeout(self._options.write_timeout):
-                for start in range(0, len(data), PIECE):
-                    await response.write(data[start : start + PIECE])
-                    await request.writer.drain()
-        except TimeoutError as error:
-            raise ConnectionResetError("the client stopped reading") from error
+    async def _write(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        data: bytes,
+        patience: Patience,
+    ) -> None:
+        for start in range(0, len(data), PIECE):
+            with patience.writing():
+                await response.write(data[start : start + PIECE])
+                await request.writer.drain()
 
     async def _break_off(
         self, request: web.Request, response: web.StreamResponse, last: bytes, error: SpeechError
     ) -> None:
         # The status is sent; an unfinished body is the only way left to say that it failed.
         logger.warning("request %s broke off: %s", request[REQUEST_ID], error.message)
+        if (transport := request.transport) is None:
+            return
         try:
-            await self._write(request, response, last)
+            with Patience(transport, self._options.write_timeout) as patience:
+                await self._write(request, response, last, patience)
         finally:
-            if request.transport is not None:
-                request.transport.abort()
+            transport.abort()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +228,58 @@ async def in_time(playing: Awaitable[PlayedT], seconds: float) -> PlayedT:
             return await playing
     except TimeoutError as error:
         raise OverloadedError(f"the request took more than {seconds:g} s") from error
+
+
+class Patience:
+    """Hangs up on a client that reads nothing for `seconds` while something is written to it.
+
+    It is one timer a connection: a timeout of its own for each piece of audio would be a tenth of
+    all that sending costs.
+    """
+
+    def __init__(self, transport: asyncio.Transport, seconds: float) -> None:
+        self._transport = transport
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._since: dict[object, float] = {}  # what is being written, the oldest first
+        self._over = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """What is done under it has to end in time; several may write at once.
+
+        Raises:
+            ConnectionResetError: it did not, and the client was hung up on.
+        """
+        this = object()
+        self._since[this] = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._seconds, self._look)
+        try:
+            yield
+        finally:
+            del self._since[this]
+        if self._over:
+            raise ConnectionResetError("the client stopped reading")
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self._since:
+            return
+        left = next(iter(self._since.values())) + self._seconds - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+        else:
+            self._over = True
+            self._transport.abort()
 
 
 def hold_little(transport: asyncio.Transport) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from qwen3_tts_live import wire
 from qwen3_tts_live.errors import OverloadedError
 from qwen3_tts_server.problems import REQUEST_ID, problem
-from qwen3_tts_server.streaming import Shared, hold_little
+from qwen3_tts_server.streaming import Patience, Shared, hold_little
 from qwen3_tts_server.websocket_session import PeerSession, Speaking, Told
 
 __all__ = ["Peer", "WebSocketApi"]
@@ -163,19 +163,14 @@ class Peer:
         self._told: wire.Hello | None = None
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._patience = Patience(request.transport, api.options.write_timeout)
 
     async def run(self, hello: wire.Hello) -> None:
         """Do what the client says until it leaves; nothing of it goes on after that."""
         hold_little(self._transport)
         try:
-            async with self._group:
-                try:
-                    await self.greet(hello)
-                    async for message in self._socket:
-                        await self._receive(message)
-                finally:
-                    for task in self._tasks:
-                        task.cancel()
+            with self._patience:
+                await self._serve(hello)
         finally:
             self._quiet.set()
             # What has ended by itself is not touched; what was cancelled before it began is.
@@ -183,6 +178,16 @@ class Peer:
                 speaking.abandon()
             for session in self._sessions.values():
                 await session.leave()
+
+    async def _serve(self, hello: wire.Hello) -> None:
+        async with self._group:
+            try:
+                await self.greet(hello)
+                async for message in self._socket:
+                    await self._receive(message)
+            finally:
+                for task in self._tasks:
+                    task.cancel()
 
     async def greet(self, hello: wire.Hello) -> None:
         """Say what the server can do, unless that was said."""
@@ -289,7 +294,8 @@ class Peer:
         Raises:
             ConnectionError: the client left, or has read nothing for the write timeout.
         """
-        await self._in_time(self._socket.send_str(message.dump()))
+        with self._patience.writing():
+            await self._socket.send_str(message.dump())
 
     async def send_in_turn(self, speaking: Speaking, frame: bytes | str, samples: int = 0) -> None:
         """Write audio, or what belongs with it, when earlier audio has left the process.
@@ -302,22 +308,12 @@ class Peer:
         async with self._turn:
             if not speaking.ended:
                 speaking.sent += samples
-                await self._in_time(self._write(frame))
-
-    async def _write(self, frame: bytes | str) -> None:
-        if isinstance(frame, str):
-            await self._socket.send_str(frame)
-        else:
-            await self._socket.send_bytes(frame)
-        await self.request.writer.drain()
-
-    async def _in_time(self, writing: Awaitable[None]) -> None:
-        try:
-            async with asyncio.timeout(self.api.options.write_timeout):
-                await writing
-        except TimeoutError as error:
-            self._transport.abort()
-            raise ConnectionResetError("the client stopped reading") from error
+                with self._patience.writing():
+                    if isinstance(frame, str):
+                        await self._socket.send_str(frame)
+                    else:
+                        await self._socket.send_bytes(frame)
+                    await self.request.writer.drain()
 
     # ------------------------------------------------------------ closing
 
