@@ -31,12 +31,12 @@ import aiohttp
 import numpy as np
 from report import circumstances, percentiles, write
 
+from qwen3_tts_live.audio import first_audible
+
 BYTES_A_SECOND = 48_000
 SENTENCE = "Thank you for calling, I have found your order and it will arrive tomorrow morning."
 LONG = SENTENCE + (" " + SENTENCE) * 100
 LIMIT = 300.0  # seconds, for the whole run
-# What is louder than this (-50 dBFS) is heard; a model's first frame is often silent.
-AUDIBLE = 100
 
 
 @dataclass
@@ -78,9 +78,8 @@ async def listen(client: aiohttp.ClientSession, name: str) -> Spoken:
 
 
 def audible(data: bytes) -> bool:
-    """Whether a listener hears anything in these samples."""
-    samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2")
-    return bool(samples.size) and int(np.abs(samples.astype(np.int32)).max()) > AUDIBLE
+    """Whether a listener hears anything in these samples; a model's first frame is often silent."""
+    return first_audible(np.frombuffer(data[: len(data) // 2 * 2], "<i2")) is not None
 
 
 async def interrupt(client: aiohttp.ClientSession, name: str) -> float:

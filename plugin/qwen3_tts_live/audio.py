@@ -16,6 +16,9 @@ SAMPLE_RATE = 24_000
 
 PcmSamples = NDArray[np.int16]
 
+# 50 dB below full scale: above the noise of a silent start of Qwen3-TTS, below any speech sound.
+_AUDIBLE = 100
+
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
@@ -38,6 +41,13 @@ class AudioChunk:
     def seconds(self) -> float:
         """Duration."""
         return len(self.samples) / SAMPLE_RATE
+
+
+def first_audible(samples: PcmSamples) -> int | None:
+    """Return the index of the first of `samples`, (n,), that can be heard: above -50 dBFS."""
+    heard = (samples > _AUDIBLE) | (samples < -_AUDIBLE)
+    at = int(heard.argmax()) if len(samples) else 0
+    return at if len(samples) and heard[at] else None
 
 
 def to_pcm16(samples: NDArray[np.float32]) -> PcmSamples:

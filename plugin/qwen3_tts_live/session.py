@@ -1,8 +1,9 @@
 """Sessions on a backend: the queue, interrupt-and-flush, pacing, limits.
 
 Pure asyncio: knows nothing about models, torch, HTTP or frameworks. A session has one runner
-task while it has something to say, and none while it is silent. The runner makes the audio of
-one utterance after another; consumers take it in the same order. Whatever ends an utterance
+task while it has something to say, and none while it is silent. Each utterance has a runner of
+its own, one after another, in the context (`contextvars`) in which it was made, so that what is
+logged for it can be told from the rest; consumers take them in the same order. Whatever ends one
 early (interrupt, cancel, a vanished consumer) goes through `_discard`: the turns leave the queue
 at once, and if one of them was being made, the runner is cancelled, which closes the backend's
 generator. The next utterance starts when that has really ended.
@@ -161,8 +162,11 @@ class LiveSession:
         """Open the head of the queue to its consumer, and see that the rest is being made."""
         if self._turns:
             self._turns[0].deliver()
-            if self._runner is None and not all(turn.complete for turn in self._turns):
-                self._runner = asyncio.create_task(self._run(), name=f"speak-{self.id}")
+            turn = next((turn for turn in self._turns if not turn.complete), None)
+            if self._runner is None and turn is not None:
+                self._runner = asyncio.create_task(
+                    self._run(turn), name=f"speak-{self.id}", context=turn.context
+                )
                 self._runner.add_done_callback(self._runner_ended)
         self._room.set()
         self.idle_since = self._owner.clock()
@@ -182,21 +186,22 @@ class LiveSession:
 
     # ------------------------------------------------------------ the runner
 
-    async def _run(self) -> None:
-        while turn := next((turn for turn in self._turns if not turn.complete), None):
-            self._making = turn
-            try:
-                await self._speak(turn)
-            except SpeechError as error:
-                turn.fail(error)
-            except Exception as error:
-                logger.exception("backend %s failed", self._owner.info.model)
-                failure = BackendError(f"the backend failed: {type(error).__name__}: {error}")
-                failure.__cause__ = error
-                turn.fail(failure)
-            else:
-                turn.finish()
-            self._making = None
+    async def _run(self, turn: Turn) -> None:
+        if turn.complete:
+            return  # it was discarded before this began
+        self._making = turn
+        try:
+            await self._speak(turn)
+        except SpeechError as error:
+            turn.fail(error)
+        except Exception as error:
+            logger.exception("backend %s failed", self._owner.info.model)
+            failure = BackendError(f"the backend failed: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            turn.fail(failure)
+        else:
+            turn.finish()
+        self._making = None
 
     async def _speak(self, turn: Turn) -> None:
         while (segment := await turn.next_segment()) is not None:
@@ -216,13 +221,18 @@ class LiveSession:
             instruct=options.instruct,
             seed=options.seed,
         )
+        clock = self._owner.clock
+        asked = clock()
         async with aclosing(self._owner.backend.synthesize(request)) as events:
             async for event in events:
+                turn.synthesis_seconds += clock() - asked
                 if isinstance(event, Word):
                     for mark in marks.word(event):
                         turn.put(mark)
                 elif len(event.samples):
                     await self._deliver(turn, event, marks)
+                asked = clock()
+        turn.synthesis_seconds += clock() - asked
 
     async def _deliver(self, turn: Turn, pcm: Pcm, marks: SegmentMarks) -> None:
         for mark in marks.before(turn.generated, len(pcm.samples)):

@@ -90,7 +90,10 @@ class Finished:
 
     `samples` counts the audio that was delivered before it. `queue_seconds` is the time from
     the utterance's making to the start of its synthesis, `ttfb_seconds` from its first text to
-    its first chunk; None where that never came.
+    its first chunk, `ttfa_seconds` to its first sample above -50 dBFS, as a player that begins
+    with the first chunk sounds it; None where that never came. `synthesis_seconds` is the time
+    that its audio was waited for: without that of its text and of its consumer. None where it
+    is synthesized elsewhere.
     """
 
     utterance_id: str
@@ -98,6 +101,8 @@ class Finished:
     samples: int
     queue_seconds: float | None
     ttfb_seconds: float | None
+    ttfa_seconds: float | None = None
+    synthesis_seconds: float | None = None
 
 
 Event: TypeAlias = AudioChunk | Mark | Finished

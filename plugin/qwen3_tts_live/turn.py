@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
 from typing import Generic, Literal, Self, TypeVar
 
-from qwen3_tts_live.audio import AudioChunk
+from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk, first_audible
 from qwen3_tts_live.errors import SpeechError, TextTooLongError
 from qwen3_tts_live.synthesizer import Event, Finished, Mark
 
@@ -34,6 +34,7 @@ class BaseTurn(ABC):
         made_at: when it was made, by `clock`; `text_at` and `last_text_at`: when its first and
             its latest text came.
         started_at: when its synthesis began.
+        synthesis_seconds: how long its audio was waited for, where it is synthesized here.
 
     Args:
         utterance_id: unique in the synthesizer.
@@ -49,7 +50,9 @@ class BaseTurn(ABC):
         self.made_at = self.last_text_at = clock()
         self.text_at: float | None = None
         self.started_at: float | None = None
+        self.synthesis_seconds = 0.0
         self._first_chunk_at: float | None = None
+        self._audible_at: float | None = None
         self._clock = clock
         self._room = self._max_text = max_text
         self._events: deque[Event | SpeechError] = deque()
@@ -105,10 +108,19 @@ class BaseTurn(ABC):
     def put(self, event: Mark | AudioChunk) -> None:
         """Hand an event to the consumer."""
         if isinstance(event, AudioChunk):
-            if self._first_chunk_at is None:
-                self._first_chunk_at = self._clock()
+            if self._audible_at is None:
+                self._notice_sound(event)
             self.generated += len(event.samples)
         self._append(event)
+
+    def _notice_sound(self, chunk: AudioChunk) -> None:
+        now = self._clock()
+        if self._first_chunk_at is None:
+            self._first_chunk_at = now
+        if (silent := first_audible(chunk.samples)) is not None:
+            # Whoever began to play with the first chunk has the earlier ones to play before.
+            played = self._first_chunk_at + self.generated / SAMPLE_RATE
+            self._audible_at = max(now, played) + silent / SAMPLE_RATE
 
     def finish(self) -> None:
         """All is made: the end follows what still waits."""
@@ -143,6 +155,8 @@ class BaseTurn(ABC):
             samples,
             _since(self.made_at, self.started_at),
             _since(self.text_at, self._first_chunk_at),
+            _since(self.text_at, self._audible_at),
+            self.synthesis_seconds or None,
         )
 
     # ------------------------------------------------------------ the consumer's side

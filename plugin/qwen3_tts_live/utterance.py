@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import ParamSpec, Protocol
 
 from qwen3_tts_live.synthesizer import SessionOptions
@@ -43,7 +44,11 @@ class Timer(Protocol):
 
 
 class Turn(BaseTurn):
-    """An utterance whose text a front end reads here."""
+    """An utterance whose text a front end reads here.
+
+    Attributes:
+        context: in which it was made, and in which it is spoken.
+    """
 
     def __init__(
         self,
@@ -57,6 +62,7 @@ class Turn(BaseTurn):
     ) -> None:
         super().__init__(utterance_id, max_text, clock)
         self.options = options
+        self.context = copy_context()
         self._settings = options.normalizer or NormalizerSettings()
         self._front_end = TextFrontEnd(options.language, self._settings)
         self._pieces: deque[str] = deque()  # text that the front end has not seen

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings, strategies
 
-from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk, Resampler, to_pcm16
+from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk, Resampler, first_audible, to_pcm16
 
 
 def test_a_chunk_is_little_endian_bytes_of_its_samples() -> None:
@@ -15,6 +15,13 @@ def test_a_chunk_is_little_endian_bytes_of_its_samples() -> None:
 def test_floats_become_pcm_by_rounding_and_loud_ones_are_clipped() -> None:
     samples = np.array([0, 1, -1, 2, -2, 0.5, 1.4 / 32767], np.float32)
     assert to_pcm16(samples).tolist() == [0, 32767, -32767, 32767, -32767, 16384, 1]
+
+
+def test_the_first_audible_sample_is_above_minus_50_dbfs_in_either_direction() -> None:
+    for loud in (101, -101, 32767, -32768):
+        assert first_audible(np.array([0, 100, -100, loud, 0], np.int16)) == 3
+    assert first_audible(np.array([0, 100, -100], np.int16)) is None
+    assert first_audible(np.array([], np.int16)) is None
 
 
 @settings(max_examples=20)

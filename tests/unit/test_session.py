@@ -380,24 +380,6 @@ async def test_text_after_the_end_of_input_is_refused() -> None:
             utterance.push_text("more")
 
 
-async def test_the_end_tells_how_long_the_utterance_waited() -> None:
-    clock = FakeClock()
-    backend = ScriptedBackend(free=False)
-    async with LiveSynthesizer(backend, clock=clock) as synthesizer:
-        session = await synthesizer.open_session()
-        first, second = session.utter("one"), session.utter("two")
-        await settle()
-        clock.now += 2
-        backend.permit(3)
-        await listen(first)
-        await settle()
-        clock.now += 0.5
-        backend.permit(3)
-        end = (await listen(second))[-1]
-    assert isinstance(end, Finished)
-    assert (end.queue_seconds, end.ttfb_seconds) == (2.0, 2.5)
-
-
 # ------------------------------------------------------------------ limits and bad requests
 
 

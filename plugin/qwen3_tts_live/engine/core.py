@@ -73,7 +73,7 @@ class EngineCore:
         self._scheduler = Scheduler(runner.slots)
         self._owner = threading.get_ident()
         self._ended: Counter[str] = Counter()
-        self._steps = self._frames = self._batch = self._failures = 0
+        self._steps = self._slot_steps = self._frames = self._batch = self._failures = 0
         self._step_seconds = self._last_step_seconds = 0.0
         self._cancel_seconds = self._last_cancel_seconds = 0.0
 
@@ -87,6 +87,7 @@ class EngineCore:
         return EngineMetrics(
             steps=self._steps,
             frames=self._frames,
+            slot_steps=self._slot_steps,
             batch=self._batch,
             step_seconds=self._step_seconds,
             last_step_seconds=self._last_step_seconds,
@@ -180,6 +181,7 @@ class EngineCore:
     def _decode(self) -> None:
         speeches = self._scheduler.to_decode()
         self._batch = len(speeches)
+        self._slot_steps += len(speeches)
         if not speeches:
             return
         slots = [_slot(speech) for speech in speeches]
@@ -232,7 +234,8 @@ class EngineCore:
         self._release(speech)
         self._ended[reason] += 1
         if reason not in ("eos", "cancelled"):
-            logger.warning("guard %s ended request %d", reason, speech.request.id)
+            request = speech.request
+            request.context.run(logger.warning, "guard %s ended speech %d", reason, request.id)
         self._emit(Ended(speech.request.id, reason))
 
     def _fail(self, speech: Speech, error: SpeechError) -> None:

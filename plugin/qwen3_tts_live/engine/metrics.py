@@ -16,7 +16,8 @@ class EngineMetrics:
         alive: whether the engine takes requests; false once it is closed or has died.
         steps: turns of the engine that ran the model.
         frames: frames decoded, of all speeches.
-        batch: speeches that decoded a frame in the last step.
+        slot_steps: speeches that decoded in a step, summed over all steps: by `steps`, the
+            average batch. `batch` are those of the last step.
         step_seconds: time that all steps took; `last_step_seconds` the last one.
         active: speeches that hold a slot; `parked` and `waiting_text` are among them: their
             consumer has audio enough, or their text has not arrived.
@@ -29,6 +30,7 @@ class EngineMetrics:
     alive: bool = True
     steps: int = 0
     frames: int = 0
+    slot_steps: int = 0
     batch: int = 0
     step_seconds: float = 0.0
     last_step_seconds: float = 0.0

@@ -6,6 +6,7 @@ threads, queues or tensors.
 
 from __future__ import annotations
 
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -71,7 +72,8 @@ class Request:
     """One speech: what to say and how, how to cut it into chunks, and when to stop it.
 
     `max_ahead` is how many frames may be handed out that the consumer has not taken; beyond that
-    the speech is parked.
+    the speech is parked. What is logged about it is logged in `context`, by default that in which
+    the request was made.
     """
 
     id: int
@@ -80,6 +82,7 @@ class Request:
     limits: GuardLimits = field(default_factory=GuardLimits)
     chunks: ChunkSchedule = field(default_factory=ChunkSchedule)
     max_ahead: int = 12
+    context: Context = field(default_factory=copy_context, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextvars import ContextVar, copy_context
 
 import numpy as np
 import pytest
@@ -344,6 +345,20 @@ def test_a_runaway_is_cut_with_a_fade_and_a_counted_and_logged_reason(
     assert reason in caplog.text
 
 
+def test_what_is_logged_about_a_speech_is_logged_in_the_context_of_its_request(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked_by: ContextVar[str] = ContextVar("asked_by", default="nobody")
+    logged_for: list[str] = []
+    caplog.handler.addFilter(lambda record: logged_for.append(asked_by.get()) is None)
+    bench = Bench(FakeRunner(endless=True))
+    context = copy_context()
+    context.run(asked_by.set, "anna")
+    context.run(bench.submit, 1, 5, limits=GuardLimits(max_frames=3))
+    bench.run()
+    assert logged_for == ["anna"]
+
+
 def test_a_speech_that_ends_by_itself_is_not_faded(bench: Bench) -> None:
     bench.submit(5, 3)
     bench.run()
@@ -425,6 +440,7 @@ def test_the_metrics_count_steps_frames_and_time(bench: Bench) -> None:
     bench.run()
     metrics = bench.core.metrics()
     assert (metrics.steps, metrics.frames) == (5, 6)
+    assert metrics.slot_steps == 8  # 6 frames, and what told each speech that it had ended
     assert metrics.step_seconds == pytest.approx(0.05)
     assert metrics.last_step_seconds == pytest.approx(0.01)
     assert (metrics.active, metrics.queued, metrics.batch) == (0, 0, 1)
