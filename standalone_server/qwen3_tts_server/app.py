@@ -143,6 +143,10 @@ class Server:
 
     # ------------------------------------------------------------ small routes
 
+    def alive(self) -> bool:
+        """Return False once only a new process can help: the engine has died, or stands still."""
+        return self._state not in ("failed", "stalled")
+
     @property
     def _state(self) -> str:
         if self.streams.draining:
@@ -152,7 +156,8 @@ class Server:
         return self._progress.state(self._opened.status.engine)
 
     async def _health(self, request: web.Request) -> web.Response:
-        return web.json_response({"status": self._state})
+        body = {"status": self._state}
+        return web.json_response(body, status=200 if self.alive() else 503)
 
     async def _ready(self, request: web.Request) -> web.Response:
         body = {"status": self._state}

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import aiohttp
 
-from fakes import CHUNK, ScriptedBackend
+from fakes import CHUNK, FakeClock, ScriptedBackend
 from qwen3_tts_live.session import LiveSynthesizer
 from qwen3_tts_live.synthesizer import EngineMetrics
 from qwen3_tts_server.app import Server
 from qwen3_tts_server.options import ServerOptions
+from qwen3_tts_server.progress import Progress
 
 
 class Engine:
@@ -93,4 +94,20 @@ async def test_with_a_dead_engine_it_is_not_ready() -> None:
         assert await status(client, "/ready") == (200, "ready")
         engine.metrics = replace(engine.metrics, alive=False)
         assert await status(client, "/ready") == (503, "failed")
-        assert await status(client, "/health") == (200, "failed")
+        assert await status(client, "/health") == (503, "failed")
+
+
+async def test_with_an_engine_that_stands_still_it_is_not_ready_and_only_a_restart_helps() -> None:
+    engine, clock = Engine(), FakeClock()
+    engine.metrics = replace(engine.metrics, active=1)
+    async with (
+        started() as (server, client),
+        LiveSynthesizer(ScriptedBackend(), engine=lambda: engine.metrics) as synthesizer,
+    ):
+        server.open(synthesizer)
+        server._progress = Progress(clock=clock)
+        assert await status(client, "/health") == (200, "ready")
+        clock.now += 30.0
+        assert await status(client, "/ready") == (503, "stalled")
+        assert await status(client, "/health") == (503, "stalled")
+        assert not server.alive()
