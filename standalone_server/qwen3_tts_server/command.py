@@ -13,6 +13,7 @@ from qwen3_tts_live.errors import BackendUnavailableError
 from qwen3_tts_live.factory import SessionLimits, open_synthesizer
 from qwen3_tts_live.synthesizer import Synthesizer
 from qwen3_tts_server.options import ServerOptions, add_arguments, from_arguments
+from qwen3_tts_server.systemd import Systemd
 
 __all__ = ["Serve"]
 
@@ -50,25 +51,28 @@ async def serve(options: ServerOptions) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
 
-    server = Server(options)
+    server, systemd = Server(options), Systemd(options.supervision)
     port = await server.start()
     where = " and ".join(_addresses(options, port))
     logger.info("listening at %s; /ready says when the engine is there", where)
     synthesizer = None
-    try:
-        synthesizer = await _opened_unless(stopping, options)
-        if synthesizer is not None:
-            server.open(synthesizer)
-            logger.info("%s speaks at %s", synthesizer.info.model, where)
-            _warn_if_open(options, port)
-            await stopping.wait()
-            logger.info("stopping: streams may go on for %g s", options.drain_timeout)
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)  # a second signal ends the process at once
-        await server.stop()
-        if synthesizer is not None:
-            await synthesizer.aclose()
+    async with systemd.watching(server.alive):
+        try:
+            synthesizer = await _opened_unless(stopping, options)
+            if synthesizer is not None:
+                server.open(synthesizer)
+                logger.info("%s speaks at %s", synthesizer.info.model, where)
+                _warn_if_open(options, port)
+                systemd.tell("READY=1")
+                await stopping.wait()
+                logger.info("stopping: streams may go on for %g s", options.drain_timeout)
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)  # a second signal ends the process at once
+            systemd.tell("STOPPING=1")
+            await server.stop()
+            if synthesizer is not None:
+                await synthesizer.aclose()
     logger.info("stopped")
     return 0
 

@@ -18,6 +18,7 @@ from qwen3_tts_live.cli.text_flags import add_text_flags, normalizer_settings
 from qwen3_tts_live.errors import InvalidRequestError
 from qwen3_tts_live.factory import QwenOptions
 from qwen3_tts_live.text import NormalizerSettings
+from qwen3_tts_server.systemd import Supervision
 
 __all__ = ["ServerOptions", "add_arguments", "from_arguments"]
 
@@ -25,6 +26,7 @@ __all__ = ["ServerOptions", "add_arguments", "from_arguments"]
 # The documented defaults of `serve`, which existing clients were tuned to.
 _QWEN = QwenOptions(temperature=0.8, repetition_penalty=1.1, chunk_size=1, pre_buffer=0)
 _TEXT = NormalizerSettings()
+_UNSUPERVISED = Supervision()
 # What may also stand in a WebSocket's subprotocol, and cannot be guessed.
 _KEY = re.compile(r"[A-Za-z0-9._~-]{16,256}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s*]+")
@@ -60,6 +62,7 @@ class ServerOptions:
     keepalive_timeout: float = 75.0  # above the 60 s after which common proxies give up
     max_stream_seconds: float = 3600.0
     drain_timeout: float = 30.0
+    supervision: Supervision = _UNSUPERVISED  # no flag: systemd says it in the environment
 
     def __post_init__(self) -> None:
         for key in self.api_keys:
@@ -79,6 +82,7 @@ class ServerOptions:
 def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os.environ) -> None:
     """Add the server's flags to `parser`; `environ` provides the defaults of some."""
     default = ServerOptions()
+    parser.set_defaults(supervision=Supervision.of(environ))
 
     speech = parser.add_argument_group("speech")
     speech.add_argument(
