@@ -78,11 +78,14 @@ class Qwen3HttpTTSService(TTSService):
             **kwargs,
         )
         self._base_url = base_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = aiohttp_session
         self._owns_http = aiohttp_session is None
         # Nobody can guess it, and so nobody interrupt it.
         self._client_id = f"pipecat-{secrets.token_hex(8)}"
+        # A balancer before several servers cannot look into bodies.
+        self._headers = {"X-Client-Id": self._client_id}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
         self._response: aiohttp.ClientResponse | None = None  # whose audio is being read
         self._interrupting: asyncio.Task[None] | None = None
 

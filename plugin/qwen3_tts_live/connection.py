@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import logging
 import random
+import secrets
 import time
 import weakref
 from collections import deque
@@ -197,7 +198,11 @@ class Connection:
                 delay = min(2 * delay, self._settings.longest_delay)
 
     def _client(self) -> aiohttp.ClientSession:
-        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+        # By it a balancer before several servers spreads connections, and not by the address, which
+        # all that run on one machine share.
+        headers = {"X-Client-Id": f"ws-{secrets.token_hex(8)}"}
+        if self._api_key:
+            headers["Authorization"] = f"Bearer {self._api_key}"
         path = self._address.removeprefix("unix:")
         unix = path != self._address
         connector = aiohttp.UnixConnector(path) if unix else aiohttp.TCPConnector()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import groupby
 
+import aiohttp
 import numpy as np
 import pytest
 from aiohttp import web
@@ -86,6 +87,27 @@ async def test_errors_are_what_they_are(start: Start) -> None:
             await call.heard(LLMFullResponseEndFrame, count)
         assert {frame.category for frame in call.up} == {ErrorCategory.CONNECTIVITY}
         assert gone.is_usable
+
+
+async def test_every_request_names_its_client_where_a_balancer_looks(start: Start) -> None:
+    running = await start(ScriptedBackend(free=False))
+    named: list[tuple[str, str | None]] = []
+    trace = aiohttp.TraceConfig()
+
+    @trace.on_request_start.append
+    async def note(_: object, __: object, asked: aiohttp.TraceRequestStartParams) -> None:
+        named.append((asked.url.path, asked.headers.get("X-Client-Id")))
+
+    async with (
+        aiohttp.ClientSession(trace_configs=[trace]) as http,
+        calling(service_for(running, aiohttp_session=http)) as call,
+    ):
+        await call.send(*turn("Hello."))
+        await call.until(lambda: running.backend.running)
+        (name,) = running.synthesizer._sessions
+        await call.send(InterruptionFrame())
+        await call.until(lambda: not running.backend.running)
+    assert named == [("/tts/stream", name), ("/tts/interrupt", name)]
 
 
 @pytest.mark.parametrize("rate", [16_000, 24_000])
