@@ -180,6 +180,8 @@ class Access:
         wanted = "multipart/form-data" if request.path in _UPLOADS else "application/json"
         if request.content_type != wanted:
             raise Refused(415, "content_type", f"send content-type: {wanted}")
+        if hdrs.CONTENT_ENCODING in request.headers:  # a kilobyte can hold a megabyte
+            raise Refused(415, "content_encoding", "send the body as it is, not compressed")
         if request.path in _UPLOADS:
             return  # its handler reads it piece by piece
         try:

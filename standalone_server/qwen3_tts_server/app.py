@@ -14,6 +14,7 @@ from qwen3_tts_live.synthesizer import Synthesizer
 from qwen3_tts_server import unix_socket
 from qwen3_tts_server.access import Access
 from qwen3_tts_server.deepgram_api import DeepgramApi
+from qwen3_tts_server.lost_peers import notice_lost
 from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.omni_api import OmniApi
 from qwen3_tts_server.openai_api import OpenAiApi
@@ -61,8 +62,9 @@ class Server:
         # A character of text takes at most 12 bytes of JSON (an escaped surrogate pair).
         body_limit = 12 * self._options.max_text + 4096
         access = Access(self._options)
+        lost = notice_lost(self._options.write_timeout)
         app = web.Application(
-            middlewares=[log_request, guard, access.check], client_max_size=body_limit
+            middlewares=[lost, log_request, guard, access.check], client_max_size=body_limit
         )
         app.on_response_prepare.extend([add_headers, access.add_headers])
         app.cleanup_ctx.append(self._websocket.watching)
@@ -96,6 +98,7 @@ class Server:
         self._runner = web.AppRunner(
             self.app,
             handler_cancellation=True,
+            auto_decompress=False,  # `Access` refuses compressed bodies
             access_log=None,
             shutdown_timeout=1.0,
             keepalive_timeout=self._options.keepalive_timeout,

@@ -155,7 +155,11 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
         ("max_voices", "N", "voices that may be added while the server runs; more get 507"),
         ("read_timeout", "SECONDS", "a request whose body takes longer is refused"),
         ("upload_timeout", "SECONDS", "the same for a recording"),
-        ("write_timeout", "SECONDS", "a client that reads nothing for this long is cut off"),
+        (
+            "write_timeout",
+            "SECONDS",
+            "a client that reads nothing, or is lost without a word, is cut off",
+        ),
         ("keepalive_timeout", "SECONDS", "a connection that asks nothing for this long is closed"),
         ("drain_timeout", "SECONDS", "how long streams may go on after SIGTERM"),
     ):

@@ -10,13 +10,12 @@ import asyncio
 import json
 import logging
 import secrets
-import socket
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from qwen3_tts_live.audio import SAMPLE_RATE
 from qwen3_tts_live.backend import to_the_end
@@ -40,9 +39,6 @@ Job = Callable[[], Awaitable[None]]
 
 # Answers that may wait to be sent: a client that asks for more without reading is no client.
 _MAX_WAITING = 256
-# A peer that vanished without a word is found out within two minutes. Pings would do it sooner, but
-# some clients answer none while they have nothing to receive.
-_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 class _TooMuchWaitsError(Exception):
@@ -71,8 +67,13 @@ class SpeechSocket(ABC):
         self._session: Session | None = None
         self._jobs: deque[Job] = deque()
         self._more = asyncio.Event()
-        # Every message is handed to the kernel before the next one is made (writer_limit).
+        # Every message is handed to the kernel before the next one is made (writer_limit). No
+        # heartbeat: some clients answer no ping while they have nothing to receive.
+        # The first subprotocol that is offered is taken, as browsers demand: they offer a key as
+        # "token, KEY", which aiohttp would log if there were nothing to choose.
+        offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")
         self._ws = web.WebSocketResponse(
+            protocols=[offered[0].strip()],
             compress=False,
             writer_limit=1,
             max_msg_size=12 * shared.options.max_text + 4096,
@@ -198,7 +199,6 @@ class SpeechSocket(ABC):
         if transport is None:
             return self._ws
         hold_little(transport)
-        _notice_death(transport)
         with Patience(transport, self.server_options.write_timeout) as self._patience:
             sending = asyncio.create_task(self._send_all(transport), name=self.id)
             try:
@@ -245,12 +245,3 @@ class SpeechSocket(ABC):
         except Exception:
             transport.abort()
             raise
-
-
-def _notice_death(transport: asyncio.Transport) -> None:
-    connection = transport.get_extra_info("socket")
-    if connection is None or connection.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    for name, value in _KEEPALIVE.items():
-        if (option := getattr(socket, name, None)) is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, hdrs, web
 
 from qwen3_tts_live import wire
 from qwen3_tts_live.errors import OverloadedError
@@ -58,6 +58,11 @@ class WebSocketApi:
         """Speak with a client until it leaves."""
         if self.streams.draining:
             raise OverloadedError("the server is shutting down", retry_after=5.0)
+        offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "")
+        if wire.SUBPROTOCOL not in map(str.strip, offered.split(",")):
+            # Not asked of aiohttp: it would log what was offered, and a key may be among that.
+            message = f"offer the subprotocol {wire.SUBPROTOCOL}; {wire.PATH} speaks nothing else"
+            return problem(request, 400, "subprotocol", message)
         hello = self.hello()
         socket = web.WebSocketResponse(
             protocols=[wire.SUBPROTOCOL],
@@ -67,9 +72,6 @@ class WebSocketApi:
             # The longest message is a text, at most 12 bytes of JSON a character.
             max_msg_size=12 * self.options.max_text + 4096,
         )
-        if not socket.can_prepare(request).protocol:
-            message = f"offer the subprotocol {wire.SUBPROTOCOL}; {wire.PATH} speaks nothing else"
-            return problem(request, 400, "subprotocol", message)
         await socket.prepare(request)
         peer = Peer(self, request, socket)
         self._peers.add(peer)

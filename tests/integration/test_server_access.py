@@ -84,6 +84,20 @@ async def test_without_one_of_the_keys_nothing_is_done(
     assert running.synthesizer.status.sessions == 0
 
 
+async def test_a_key_in_a_handshake_is_taken_and_never_logged(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = await start(api_keys=(KEY,))
+    for path in ("/v1/speak", "/v1/audio/speech/stream"):
+        for offered in (("token", KEY), (key_subprotocol(KEY),)):
+            async with running.client.ws_connect(path, protocols=offered) as socket:
+                assert socket.protocol == offered[0]
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await running.client.ws_connect("/tts/ws", protocols=("other", key_subprotocol(KEY)))
+    assert caught.value.status == 400
+    assert KEY not in caplog.text
+
+
 async def test_the_page_and_the_probes_need_no_key(start: Start) -> None:
     running = await start(api_keys=(KEY,))
     for path in ("/", "/health", "/ready", "/static/app.js"):
