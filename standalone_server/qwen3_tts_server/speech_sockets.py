@@ -223,14 +223,18 @@ class SpeechSocket(ABC):
                 await self._ws.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"send text")
                 return
             try:
-                fields = parse_json(message.data.encode())
-                await self.hear(str(fields.get("type"))[:40], fields)
+                await self._understand(message.data)
             except _TooMuchWaitsError:
                 reason = b"read what you are sent"
                 await self._ws.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
                 return
-            except SpeechError as error:
-                self.complain(error)
+
+    async def _understand(self, text: str) -> None:
+        try:
+            fields = parse_json(text.encode())
+            await self.hear(str(fields.get("type"))[:40], fields)
+        except SpeechError as error:
+            self.complain(error)
 
     async def _send_all(self, transport: asyncio.Transport) -> None:
         try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cloning import Cloning, StartCloning
 from fakes import ScriptedBackend, settle
 from qwen3_tts_live import SessionLimits
 from serving import Running, Start
@@ -32,3 +34,19 @@ async def start() -> AsyncIterator[Start]:
         await one.stop()
         await settle()
         assert one.backend.running == []
+
+
+@pytest.fixture
+async def cloning(start: Start, tmp_path: Path) -> AsyncIterator[StartCloning]:
+    made: list[Cloning] = []
+
+    async def make(folder: Path | None = None, **flags: Any) -> Cloning:
+        one = Cloning(folder or tmp_path / "voices")
+        one.running = await start(one.backend, voices=one.library, **flags)
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        one.encoder.may.set()
+        await one.library.aclose()

@@ -5,66 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import socket
-import struct
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from fakes import CHUNK, ScriptedBackend
 from qwen3_tts_live import wire
+from raw_http import RawHttp, frame, post, upgrade
 from serving import Running, Start
 
 STAYS = "still here"
 GONE = "gone in a moment"
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class Gone:
+class Gone(RawHttp):
     """A client that will be gone."""
 
     def __init__(self, running: Running) -> None:
+        super().__init__(running.port)
         self.running = running
-        self.connections: list[Connection] = []
-
-    async def send(self, data: bytes) -> asyncio.StreamReader:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.running.port)
-        self.connections.append((reader, writer))
-        writer.write(data)
-        await writer.drain()
-        return reader
 
     async def speaks(self) -> None:
         await self.running.until(lambda: GONE in self.running.backend.started)
-
-    def leave(self, how: str) -> None:
-        for _, writer in self.connections:
-            if how == "resets":
-                linger = struct.pack("ii", 1, 0)
-                writer.get_extra_info("socket").setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, linger
-                )
-            writer.transport.abort()
-
-
-def post(path: str, **fields: str) -> bytes:
-    body = json.dumps(fields).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-def upgrade(path: str) -> bytes:
-    head = (
-        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    )
-    head += f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {wire.SUBPROTOCOL}\r\n"
-    return f"{head}Sec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode()
-
-
-def frame(text: str, *, final: bool = True) -> bytes:
-    """A text message of at most 125 bytes, or its first part; masked with zeros."""
-    data = text.encode()
-    return bytes([0x80 * final | 1, 0x80 | len(data), 0, 0, 0, 0]) + data
 
 
 STREAM = post("/tts/stream", text=GONE, client_id="gone")
@@ -183,7 +145,7 @@ async def test_a_client_that_is_gone_at_any_stage_costs_nobody_anything(
     assert runner is not None and runner.server is not None
     server = runner.server
     await running.until(lambda: len(server.connections) == 1 + len(gone.connections))
-    gone.leave(how)
+    gone.leave(reset=how == "resets")
     backend.stopping.set()
     await running.until(lambda: [run.segment.text for run in backend.running] == [STAYS])
     await running.until(lambda: len(server.connections) == 1)

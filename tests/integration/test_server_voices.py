@@ -3,138 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import io
-import json
 import struct
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
-import soundfile
 
-from fakes import CHUNK, ScriptedBackend
-from qwen3_tts_live.voices.cloning import Cloner
-from qwen3_tts_live.voices.library import ClonedVoices
+from cloning import RATE, WAV, Cloning, StartCloning, audio, tone
+from fakes import CHUNK
 from qwen3_tts_live.voices.store import VoiceStore
-from qwen3_tts_live.voices.voice import Voice, VoiceRegistry
-from serving import Running, Start
-
-RATE = 24_000
-
-
-def tone(seconds: float, rate: int = RATE, channels: int = 1) -> np.ndarray:
-    time = np.arange(round(seconds * rate)) / rate
-    wave = (0.5 * np.sin(2 * np.pi * 220 * time)).astype(np.float32)
-    return np.stack([wave] * channels, axis=1)
-
-
-def audio(samples: np.ndarray, kind: str = "wav", rate: int = RATE) -> bytes:
-    file = io.BytesIO()
-    subtype = "OPUS" if kind == "opus" else None
-    soundfile.write(file, samples, rate, format="ogg" if kind == "opus" else kind, subtype=subtype)
-    return file.getvalue()
-
-
-WAV = audio(tone(1.0))
-
-
-class Encoder:
-    """Encodes a recording to its mean, when it may."""
-
-    def __init__(self) -> None:
-        self.may = threading.Event()
-        self.may.set()
-        self.asked = threading.Event()
-
-    def encode_speaker(self, samples: np.ndarray) -> np.ndarray:
-        self.asked.set()
-        self.may.wait()
-        return np.full(8, samples.mean(), np.float32)
-
-    def encode_reference(self, samples: np.ndarray) -> np.ndarray:
-        return np.zeros((4, 16), np.int64)
-
-
-class CloningBackend(ScriptedBackend):
-    """A scripted backend whose voices are those of a registry."""
-
-    def __init__(self, registry: VoiceRegistry) -> None:
-        super().__init__(free=False)
-        self.registry = registry
-        self.spoken_with: list[Voice] = []
-
-    @property
-    def voices(self) -> tuple[str, ...]:  # type: ignore[override]
-        return self.registry.names
-
-    async def synthesize(self, segment: Any) -> Any:
-        self.spoken_with.append(self.registry.get(segment.voice))
-        async for event in super().synthesize(segment):
-            yield event
-
-
-class Cloning:
-    """A server whose engine can clone."""
-
-    def __init__(self, folder: Path) -> None:
-        self.encoder = Encoder()
-        self.store = VoiceStore(folder)
-        voices = [Voice(name="reference", embedding=np.zeros(8, np.float32))]
-        self.registry = VoiceRegistry("base", 8, voices, {"english": 0})
-        self.backend = CloningBackend(self.registry)
-        self.library = ClonedVoices(
-            self.registry, Cloner(self.encoder), self.store, kept="reference"
-        )
-        self.running: Running
-
-    async def add(
-        self, name: str = "anna", file: bytes | None = WAV, **fields: Any
-    ) -> tuple[int, dict[str, Any]]:
-        form = aiohttp.FormData({"name": name, **fields}, default_to_multipart=True)
-        if file is not None:
-            form.add_field("file", file, filename="../../etc/passwd")
-        async with self.running.client.post("/tts/voices", data=form) as response:
-            return response.status, await response.json()
-
-    async def code(self, *arguments: Any, **fields: Any) -> tuple[int, str]:
-        status, body = await self.add(*arguments, **fields)
-        return status, body["error"]["code"] if status >= 400 else ""
-
-    async def remove(self, name: str = "anna") -> tuple[int, dict[str, Any]]:
-        async with self.running.client.delete(f"/tts/voices/{name}") as response:
-            return response.status, await response.json()
-
-    async def names(self) -> list[str]:
-        async with self.running.client.get("/tts/voices") as response:
-            return [voice["name"] for voice in (await response.json())["voices"]]
-
-    def files(self) -> list[str]:
-        return sorted(path.name for path in self.store.folder.glob("**/*"))
-
-
-StartCloning = Callable[..., Awaitable[Cloning]]
-
-
-@pytest.fixture
-async def cloning(start: Start, tmp_path: Path) -> AsyncIterator[StartCloning]:
-    made: list[Cloning] = []
-
-    async def make(**flags: Any) -> Cloning:
-        one = Cloning(tmp_path / "voices")
-        one.running = await start(one.backend, voices=one.library, **flags)
-        made.append(one)
-        return one
-
-    yield make
-    for one in made:
-        one.encoder.may.set()
-        await one.library.aclose()
-
+from serving import Start
 
 # ------------------------------------------------------------------ what they are for
 
@@ -471,24 +351,6 @@ async def test_too_many_uploads_at_once_and_too_many_voices_are_refused(
     await one.running.until(lambda: one.running.server._voices._uploading == 0)
     for name, answer in (("a", (201, "")), ("b", (201, "")), ("c", (507, "storage"))):
         assert await one.code(name) == answer
-
-
-async def test_a_full_disk_is_said_and_leaves_no_half_of_a_voice(
-    cloning: StartCloning, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = await cloning()
-
-    def full(handle: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", full)
-        status, body = await one.add()
-    assert (status, body["error"]["code"]) == (507, "storage")
-    assert "No space left" in body["error"]["message"]
-    assert str(one.store.folder) not in json.dumps(body)
-    assert (one.files(), await one.names()) == ([], ["reference"])
-    assert await one.code() == (201, "")
 
 
 async def test_a_stopping_server_takes_no_voice_and_lets_an_upload_end(
