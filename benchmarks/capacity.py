@@ -25,14 +25,16 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 from aiohttp import web
-from listeners import CHUNK, RATE, Listener, play
+from listeners import Listener, play
 from report import circumstances, percentiles, write
 
+from qwen3_tts_live.audio import SAMPLE_RATE
 from qwen3_tts_live.backend import BackendEvent, Pcm, Segment
 from qwen3_tts_live.session import LiveSynthesizer, SessionLimits
 
 logger = logging.getLogger(__name__)
 
+CHUNK = 1920  # samples: 80 ms
 TICK = 0.01  # seconds between looks at the event loop's lag
 PER_SECOND = 15  # characters spoken, as by a person
 SENTENCE = "It is quiet on the line and nobody says a word, so we wait for a minute. "
@@ -47,7 +49,7 @@ class Silence:
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[BackendEvent, None]:
         """Make it."""
-        for _ in range(round(len(segment.text) / PER_SECOND * RATE / CHUNK)):
+        for _ in range(round(len(segment.text) / PER_SECOND * SAMPLE_RATE / CHUNK)):
             await asyncio.sleep(0)
             yield Pcm(np.zeros(CHUNK, np.int16))
 
@@ -78,7 +80,7 @@ async def floor() -> AsyncIterator[int]:
         text = (await request.json())["text"]
         response = web.StreamResponse(headers={"Content-Type": "audio/l16;rate=24000"})
         await response.prepare(request)
-        for _ in range(round(len(text) / PER_SECOND * RATE / CHUNK)):
+        for _ in range(round(len(text) / PER_SECOND * SAMPLE_RATE / CHUNK)):
             await response.write(bytes(2 * CHUNK))
         return response
 
@@ -128,7 +130,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         "server_event_loop_lag_ms": said["lag_ms"],
         "server_cpu_seconds": round(said["cpu_seconds"], 1),
         "server_cpu_us_a_chunk": round(
-            1e6 * said["cpu_seconds"] / sum(one.played / CHUNK for one in listeners), 1
+            1e6 * said["cpu_seconds"] / sum(one.samples / CHUNK for one in listeners), 1
         ),
         "load_program_cpu_seconds": round(own, 1),
     }
@@ -137,8 +139,8 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
 def heard(listeners: list[Listener]) -> dict[str, object]:
     """Return what the listeners have to say."""
     return {
-        "shortest_speech_s": round(min(one.played for one in listeners) / RATE, 2),
-        "longest_speech_s": round(max(one.played for one in listeners) / RATE, 2),
+        "shortest_speech_s": round(min(one.seconds for one in listeners), 2),
+        "longest_speech_s": round(max(one.seconds for one in listeners), 2),
         "underruns": sum(one.underruns for one in listeners),
         "longest_underrun_ms": round(1000 * max(one.longest for one in listeners), 1),
         "first_byte_ms": percentiles([1000 * one.first_byte for one in listeners]),

@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable
 from itertools import count
 
-__all__ = ["CHUNK", "RATE", "Listener", "play"]
+from qwen3_tts_live.audio import SAMPLE_RATE
+from qwen3_tts_live.playout import Playout
 
-CHUNK = 1920  # samples: 80 ms
-RATE = 24_000
+__all__ = ["Listener", "play"]
 
 _SO_TIMESTAMPING = 37
 _SOFTWARE_RECEIVE = (1 << 3) | (1 << 4)
@@ -31,37 +31,15 @@ _SESSIONS_A_SOCKET = 16
 _REPORT = 0.5  # seconds between two reports of what was played
 
 
-class Listener:
-    """Plays what comes, in simulation.
+class Listener(Playout):
+    """Plays what comes, in simulation, from the time at which it was asked for."""
 
-    Attributes:
-        played: samples.
-        underruns: how often audio was not there when it was due.
-        longest: the longest of them, in seconds.
-        first_byte: seconds from asking to the first audio.
-    """
-
-    def __init__(self) -> None:
-        self.asked = self.started = 0.0
-        self.played = self.underruns = 0
-        self.longest = self.first_byte = 0.0
-        self.over = False
+    asked = 0.0
 
     @property
-    def due(self) -> float:
-        """When the next sample is to be played."""
-        return self.started + self.played / RATE
-
-    def came(self, samples: int, at: float) -> None:
-        """Take audio that came at a time of the wall clock."""
-        if not self.started:
-            self.started, self.first_byte = at, at - self.asked
-        late = at - self.due
-        if late > 0:
-            self.underruns += 1
-            self.longest = max(self.longest, late)
-            self.started += late
-        self.played += samples
+    def first_byte(self) -> float:
+        """Seconds from asking to the first audio, as long as nothing was late."""
+        return 0.0 if self.started is None else self.started - self.asked
 
 
 class Load:
@@ -206,8 +184,8 @@ class OverWebSocket:
         if (listener := self._listeners.get(number)) is None:
             return
         now = time.time()
-        if listener.started:
-            heard = min(listener.played, int((now - listener.started) * RATE))
+        if listener.started is not None:
+            heard = min(listener.samples, int((now - listener.started) * SAMPLE_RATE))
             self._send(type="taken", utterance=number, samples=heard)
         self._load.at(now + _REPORT, lambda: self._report(number))
 

@@ -32,6 +32,7 @@ import numpy as np
 from report import circumstances, percentiles, write
 
 from qwen3_tts_live.audio import first_audible
+from qwen3_tts_live.playout import Playout
 
 BYTES_A_SECOND = 48_000
 SENTENCE = "Thank you for calling, I have found your order and it will arrive tomorrow morning."
@@ -45,10 +46,8 @@ class Spoken:
 
     ttfb: float = 0.0
     ttfa: float | None = None
-    audio: float = 0.0
     wall: float = 0.0
-    underruns: int = 0
-    gaps: list[float] = field(default_factory=list)
+    playout: Playout = field(default_factory=Playout)
 
 
 async def listen(client: aiohttp.ClientSession, name: str) -> Spoken:
@@ -57,22 +56,17 @@ async def listen(client: aiohttp.ClientSession, name: str) -> Spoken:
     sent = time.perf_counter()
     async with client.post("/tts/stream", json={"text": SENTENCE, "client_id": name}) as response:
         response.raise_for_status()
-        started = ends = 0.0
+        size = 0  # bytes so far; a sample may come in two pieces
         async for data in response.content.iter_any():
             now = time.perf_counter()
-            if not started:
-                started = ends = now
+            if not size:
                 spoken.ttfb = now - sent
-            elif now > ends:
-                spoken.underruns += 1
-                spoken.gaps.append(now - ends)
-                ends = now
             if spoken.ttfa is None and audible(data):
                 spoken.ttfa = now - sent
-            ends += len(data) / BYTES_A_SECOND
-            spoken.audio += len(data) / BYTES_A_SECOND
+            spoken.playout.came((size + len(data)) // 2 - size // 2, now)
+            size += len(data)
     spoken.wall = time.perf_counter() - sent
-    if not spoken.audio:
+    if not spoken.playout.samples:
         raise RuntimeError("a request ended without audio")
     return spoken
 
@@ -110,7 +104,7 @@ async def server(port: int | None, flags: str) -> AsyncIterator[int]:
     try:
         assert process.stderr is not None
         while line := (await process.stderr.readline()).decode():
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
+            if found := re.search(r"speaks at http://127\.0\.0\.1:(\d+)/", line):
                 yield int(found[1])
                 return
         raise RuntimeError("the server did not start")
@@ -153,14 +147,14 @@ class Run:
             "failures": self.failures,
             "ttfb_ms": percentiles([1000 * one.ttfb for one in spoken]),
             "ttfa_ms": percentiles([1000 * one.ttfa for one in spoken if one.ttfa is not None]),
-            "rtf_wall_by_audio": percentiles([one.wall / one.audio for one in spoken], 3),
-            "underruns": sum(one.underruns for one in spoken),
-            "requests_with_underruns": sum(one.underruns > 0 for one in spoken),
+            "rtf_wall_by_audio": percentiles([one.wall / one.playout.seconds for one in spoken], 3),
+            "underruns": sum(one.playout.underruns for one in spoken),
+            "requests_with_underruns": sum(one.playout.underruns > 0 for one in spoken),
             "longest_underrun_ms": round(
-                1000 * max((gap for one in spoken for gap in one.gaps), default=0)
+                1000 * max((one.playout.longest for one in spoken), default=0)
             ),
             "interrupt_reply_ms": percentiles([1000 * took for took in self.interrupts]),
-            "audio_seconds": round(sum(one.audio for one in spoken), 1),
+            "audio_seconds": round(sum(one.playout.seconds for one in spoken), 1),
         }
 
 

@@ -75,7 +75,7 @@ def test_mistakes_get_one_plain_line(arguments: list[str], status: int, clue: st
 
 
 def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("say", "serve"):
+    for command in ("say", "serve", "bench"):
         with pytest.raises(SystemExit):
             main([command, "--help"])
     text = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The command line: qwen3-tts-live say | serve | voices | ...
+"""The command line: qwen3-tts-live say | serve | voices | bench
 
 The only part of the library that configures logging or writes to the terminal. Commands that
 live elsewhere (the server's) are found through the entry point group `qwen3_tts_live.commands`.
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points, version
 from typing import Protocol
 
+from qwen3_tts_live.cli.bench import Bench
 from qwen3_tts_live.cli.say import Say
 from qwen3_tts_live.cli.voices import Voices
 from qwen3_tts_live.errors import InvalidRequestError, SpeechError
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version("qwen3-tts-live"))
     parser.add_argument("-v", "--verbose", action="store_true", help="log more")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    found: dict[str, Command] = {"say": Say(), "voices": Voices()}
+    found: dict[str, Command] = {"say": Say(), "voices": Voices(), "bench": Bench()}
     found |= {point.name: point.load() for point in entry_points(group="qwen3_tts_live.commands")}
     for name, command in found.items():
         sub = commands.add_parser(name, help=command.help, description=command.description)
