@@ -35,7 +35,6 @@ from qwen3_tts_live import open_synthesizer
 logger = logging.getLogger("soak")
 
 MIB = 1 << 20
-WARM = 4  # times that everything is done before it is looked what there is
 # Part of the time in which caches and buffers reach their size.
 WARM_UP = 0.3
 # MiB that the memory's level may rise between the first and the last third of what follows the
@@ -57,10 +56,11 @@ class Subject:
 
     @classmethod
     @asynccontextmanager
-    async def started(cls, engine: str, trace: bool) -> AsyncIterator[Subject]:
+    async def started(cls, engine: str, idle: float, trace: bool) -> AsyncIterator[Subject]:
         """Start a server; stop it when done."""
         program = str(Path(__file__).with_name("soak_server.py"))
-        command = [sys.executable, program, engine, *(["--trace"] if trace else [])]
+        command = [sys.executable, program, engine, f"--idle={idle}"]
+        command += ["--trace"] if trace else []
         process = await asyncio.create_subprocess_exec(*command, stdin=-1, stdout=-1, limit=MIB)
         assert process.stdout is not None and process.stdin is not None
         try:
@@ -125,7 +125,7 @@ class Deeds:
 async def bustle(subject: Subject, options: argparse.Namespace, deeds: Deeds) -> list[Sample]:
     """Have the clients at it for the whole time; return what the server held meanwhile."""
     samples: list[Sample] = []
-    async with connected(subject.port, options.seed) as clients, asyncio.TaskGroup() as group:
+    async with connected(subject.port, options) as clients, asyncio.TaskGroup() as group:
         over_at = time.monotonic() + 60 * options.minutes
         for _ in range(options.clients):
             going = deeds.go_on(clients, options.pause, lambda: time.monotonic() > over_at)
@@ -142,13 +142,16 @@ async def bustle(subject: Subject, options: argparse.Namespace, deeds: Deeds) ->
 
 
 @asynccontextmanager
-async def connected(port: int, seed: int) -> AsyncIterator[Clients]:
+async def connected(port: int, options: argparse.Namespace) -> AsyncIterator[Clients]:
     """Yield the clients of a server, which have left when it is over."""
+    # They let go of idle connections before the server does, as clients should: a request that
+    # crosses the server's goodbye is nobody's fault.
+    pool = aiohttp.TCPConnector(limit=0, keepalive_timeout=options.idle / 2)
     async with (
         await open_synthesizer(f"ws://127.0.0.1:{port}") as synthesizer,
-        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=pool) as http,
     ):
-        clients = Clients(port, http, synthesizer, seed)
+        clients = Clients(port, http, synthesizer, options.seed)
         async with http.get("/tts/voices") as response:
             clients.can_add = (await response.json())["can_add"]
         yield clients
@@ -157,11 +160,11 @@ async def connected(port: int, seed: int) -> AsyncIterator[Clients]:
 async def measure(options: argparse.Namespace) -> dict[str, object]:
     """Run the server and its clients; return the numbers."""
     deeds = Deeds()
-    async with Subject.started(options.engine, options.trace) as subject:
-        async with connected(subject.port, options.seed) as clients:
+    async with Subject.started(options.engine, options.idle, options.trace) as subject:
+        async with connected(subject.port, options) as clients:
             # What is loaded, or started, at first use is no leak: modules, threads that read files.
             first = (*clients.deeds, *[clients.page] * len(clients.deeds))
-            await asyncio.gather(*(deed() for deed in first * WARM))
+            await asyncio.gather(*(deed() for deed in first * options.warm_up))
         before = await subject.settled()
         samples = await bustle(subject, options, deeds)
         after = await subject.settled()
@@ -199,7 +202,7 @@ def judged(
         "utterances",
     )
     left = {name: after[name] - before[name] for name in names if after[name] > before[name]}
-    wrong = [f"{count} more {name} than before" for name, count in left.items()]
+    wrong = [f"{count:g} more {name} than before" for name, count in left.items()]
     wrong += [f"memory rose by {grown:.1f} MiB"] if grown > MAY_GROW else []
     wrong += [f"{faults} faults"] if faults else []
     return {
@@ -234,6 +237,10 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=24, help="at once (default %(default)s)")
     parser.add_argument("--pause", type=float, default=0.3, help="seconds between deeds, mean")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between samples")
+    parser.add_argument("--warm-up", type=int, default=4, help="times that all is done first")
+    parser.add_argument(
+        "--idle", type=float, default=2.0, help="seconds until it forgets the silent"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of what the clients do")
     parser.add_argument("--trace", action="store_true", help="say where memory grows; slow")
     parser.add_argument("--name", default="soak", help="of the result (default %(default)s)")

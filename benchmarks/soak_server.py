@@ -31,10 +31,7 @@ from qwen3_tts_live.voices.voice import Voice, VoiceRegistry
 from qwen3_tts_server.app import Server
 from qwen3_tts_server.options import ServerOptions
 
-# Seconds: everything that is silent is forgotten soon, so that the end can be told from a leak.
-IDLE = 2.0
-_LIMITS = SessionLimits(max_sessions=4096, max_utterances=4096, max_text=2000, idle_timeout=IDLE)
-_ROUTE_STARTS = 10  # lines of `grown`
+LINES = 10  # of `grown`
 
 
 class Loudness:
@@ -62,10 +59,10 @@ class Fake(Silence):
 
 
 @asynccontextmanager
-async def opened(engine: str) -> AsyncIterator[Synthesizer]:
+async def opened(engine: str, limits: SessionLimits) -> AsyncIterator[Synthesizer]:
     """Yield what speaks: `fake`, or an engine's address."""
     if engine != "fake":
-        async with await open_synthesizer(engine, limits=_LIMITS) as synthesizer:
+        async with await open_synthesizer(engine, limits=limits) as synthesizer:
             yield synthesizer
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -73,7 +70,7 @@ async def opened(engine: str) -> AsyncIterator[Synthesizer]:
         registry = VoiceRegistry("base", 8, [first], {"english": 0})
         store = VoiceStore(Path(folder))
         library = ClonedVoices(registry, Cloner(Loudness()), store, kept="first")
-        async with LiveSynthesizer(Fake(registry), _LIMITS, voices=library) as synthesizer:
+        async with LiveSynthesizer(Fake(registry), limits, voices=library) as synthesizer:
             yield synthesizer
         await library.aclose()
 
@@ -118,24 +115,25 @@ class Holdings:
         before, self._before = self._before, now
         if before is None:
             return []
-        return [str(line) for line in now.compare_to(before, "traceback")[:_ROUTE_STARTS]]
+        return [str(line) for line in now.compare_to(before, "traceback")[:LINES]]
 
 
-async def serve(engine: str) -> None:
-    """Serve until standard input ends."""
+async def serve(engine: str, idle: float) -> None:
+    """Serve until standard input ends; forget soon who is silent, to tell that from a leak."""
+    limits = SessionLimits(max_sessions=4096, max_utterances=4096, max_text=2000, idle_timeout=idle)
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     options = ServerOptions(
         host="127.0.0.1",
         port=0,
-        max_text=_LIMITS.max_text,
-        keepalive_timeout=IDLE,
-        write_timeout=5.0,
+        max_text=limits.max_text,
+        keepalive_timeout=idle,
+        write_timeout=20.0,
         read_timeout=5.0,
         drain_timeout=1.0,
     )
-    async with opened(engine) as synthesizer:
+    async with opened(engine, limits) as synthesizer:
         server = Server(options)
         print(await server.start(), flush=True)
         server.open(synthesizer)
@@ -149,11 +147,12 @@ def main() -> int:
     """Run from `soak.py`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("engine")
+    parser.add_argument("--idle", type=float, default=2.0)
     parser.add_argument("--trace", action="store_true")
     options = parser.parse_args()
     if options.trace:
         tracemalloc.start(8)
-    asyncio.run(serve(options.engine))
+    asyncio.run(serve(options.engine, options.idle))
     return 0
 
 
