@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import av
 import numpy as np
 import soundfile
 
@@ -28,7 +29,35 @@ def tone(seconds: float, rate: int = RATE, channels: int = 1) -> np.ndarray:
     return np.stack([wave] * channels, axis=1)
 
 
+# Container, codec and how they are written: as a phone does it, and as browsers do, which write
+# while they record and so say nothing of the length.
+_RECORDERS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "m4a": ("ipod", "aac", {}),
+    "alac": ("ipod", "alac", {}),
+    "mov": ("mov", "pcm_s16le", {}),
+    "mp4": ("mp4", "aac", {"movflags": "frag_keyframe+empty_moov+default_base_moof"}),
+    "webm": ("webm", "libopus", {"live": "1"}),
+}
+#: What phones and browsers record.
+RECORDED = tuple(_RECORDERS)
+
+
+def _recorded(samples: np.ndarray, kind: str, rate: int) -> bytes:
+    container, codec, options = _RECORDERS[kind]
+    layout = "mono" if samples.shape[1] == 1 else "stereo"
+    file = io.BytesIO()
+    with av.open(file, "w", format=container, container_options=options) as out:
+        stream = out.add_stream(codec, rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(samples.T.copy(), format="fltp", layout=layout)
+        frame.sample_rate = rate
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            out.mux(packet)
+    return file.getvalue()
+
+
 def audio(samples: np.ndarray, kind: str = "wav", rate: int = RATE) -> bytes:
+    if kind in RECORDED:
+        return _recorded(samples, kind, rate)
     file = io.BytesIO()
     subtype = "OPUS" if kind == "opus" else None
     soundfile.write(file, samples, rate, format="ogg" if kind == "opus" else kind, subtype=subtype)
@@ -76,10 +105,11 @@ class CloningBackend(ScriptedBackend):
 class Cloning:
     """A server whose engine can clone."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, voiceless: bool = False) -> None:
         self.encoder = Encoder()
         self.store = VoiceStore(folder)
         voices = [Voice(name="reference", embedding=np.zeros(8, np.float32))]
+        voices = [] if voiceless else voices
         self.registry = VoiceRegistry("base", 8, voices, {"english": 0})
         self.backend = CloningBackend(self.registry)
         self.library = ClonedVoices(

@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -99,9 +99,12 @@ class LiveSession:
     ) -> LiveUtterance[Turn]:
         """Queue an utterance; see the protocol."""
         self._owner.admit(self)
+        chosen = self._owner.checked(options or self.options)
+        # By name, so that an utterance keeps its voice when another becomes the default.
+        voice = chosen.voice or next(iter(self._owner.info.voices), None)
         turn = Turn(
             self._owner.new_id("utterance"),
-            self._owner.checked(options or self.options),
+            replace(chosen, voice=voice),
             max_text=self._owner.limits.max_text,
             clock=self._owner.clock,
             timer=self._owner.timer or asyncio.get_running_loop().call_later,

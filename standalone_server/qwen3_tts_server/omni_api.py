@@ -31,6 +31,7 @@ from qwen3_tts_server.sentences import Begins, Sentence, SentenceCutter, Sounds,
 from qwen3_tts_server.speech_sockets import SpeechSocket
 from qwen3_tts_server.streaming import Shared
 from qwen3_tts_server.voice_names import find_voice
+from qwen3_tts_server.voices import listed
 
 __all__ = ["OmniApi"]
 
@@ -128,8 +129,7 @@ class _Conversation(SpeechSocket):
             self._end_turn()
             self.later(self.close)
         elif kind == "voice.list":
-            voices = list(self.synthesizer.info.voices)
-            self.say({"type": kind, "voices": voices, "uploaded_voices": []})
+            self.say({"type": kind} | listed(self.synthesizer).model_dump())
         elif kind not in ("input.text", "input.done"):
             raise InvalidRequestError(f"unknown message type {kind!r}")
         elif self._config is None:

@@ -1,4 +1,4 @@
-"""OpenAI's speech API: POST /v1/audio/speech, GET /v1/models, GET /v1/audio/voices.
+"""OpenAI's speech API: POST /v1/audio/speech, GET /v1/models.
 
 For clients that were written for OpenAI's server, or for the many that are like it. Errors come in
 the shape that the whole server uses, which has OpenAI's fields.
@@ -25,7 +25,7 @@ from qwen3_tts_server.text import Chosen, chosen_normalizer
 from qwen3_tts_server.utterances import uttering
 from qwen3_tts_server.voice_names import find_voice
 
-__all__ = ["Model", "Models", "OpenAiApi", "OurVoice", "SpeechRequest", "Speed", "VoiceNames"]
+__all__ = ["Model", "Models", "OpenAiApi", "OurVoice", "SpeechRequest", "Speed"]
 
 
 class VoiceId(Body):
@@ -84,13 +84,6 @@ class SpeechRequest(Body):
     normalize: Chosen = None
 
 
-class VoiceNames(BaseModel):
-    """The voices."""
-
-    voices: list[str]
-    uploaded_voices: list[str]
-
-
 class Model(BaseModel):
     """What speaks."""
 
@@ -125,7 +118,6 @@ class OpenAiApi:
         self._started = int(time.time())
         self.routes = [
             web.post("/v1/audio/speech", self.speak),
-            web.get("/v1/audio/voices", self.voices),
             web.get("/v1/models", self.models),
             web.get("/v1/models/{model:.+}", self.model),
         ]
@@ -150,11 +142,6 @@ class OpenAiApi:
             instruct=wanted.instructions or None,
             normalizer=chosen_normalizer(wanted.normalize, self._options.text),
         )
-
-    async def voices(self, request: web.Request) -> web.Response:
-        """GET /v1/audio/voices -> the voices' names."""
-        voices = list(self._synthesizer().info.voices)
-        return reply(VoiceNames(voices=voices, uploaded_voices=[]))
 
     async def models(self, request: web.Request) -> web.Response:
         """GET /v1/models -> the one model that there is."""

@@ -40,8 +40,8 @@ async def start() -> AsyncIterator[Start]:
 async def cloning(start: Start, tmp_path: Path) -> AsyncIterator[StartCloning]:
     made: list[Cloning] = []
 
-    async def make(folder: Path | None = None, **flags: Any) -> Cloning:
-        one = Cloning(folder or tmp_path / "voices")
+    async def make(folder: Path | None = None, *, voiceless: bool = False, **flags: Any) -> Cloning:
+        one = Cloning(folder or tmp_path / "voices", voiceless=voiceless)
         one.running = await start(one.backend, voices=one.library, **flags)
         made.append(one)
         return one

@@ -150,7 +150,7 @@ async def test_an_unknown_model_is_the_default_voice_and_said_in_a_header(start:
         async with await ask(running, query + model) as response:
             assert (response.status, response.headers.get("X-Warning")) == (200, warning)
             await response.read()
-    assert [voice for voice, _ in running.backend.asked] == [None, "bert"]
+    assert [voice for voice, _ in running.backend.asked] == ["anna", "bert"]
 
 
 async def test_without_pyav_a_codec_is_refused_before_anything_is_said(

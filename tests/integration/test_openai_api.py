@@ -181,14 +181,14 @@ async def test_a_client_that_leaves_stops_the_work(start: Start) -> None:
         ("bert", "bert"),
         ("BERT", "bert"),
         ({"id": "bert"}, "bert"),
-        ("alloy", None),
+        ("alloy", "anna"),
         ("nova", "bert"),
         ("my-voice", "anna"),
-        (None, None),
+        (None, "anna"),
     ],
 )
 async def test_voices_go_by_their_names_aliases_and_openais_names(
-    start: Start, sent: object, voice: str | None
+    start: Start, sent: object, voice: str
 ) -> None:
     backend = ScriptedBackend(free=False)
     running = await start(backend, voice_aliases={"nova": "bert", "My-Voice": "Anna"})

@@ -141,7 +141,6 @@ async def test_auto_leaves_the_language_to_the_model(tiny_base: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "clue"),
     [
-        ({"ref_audio": None}, "--ref-audio"),
         ({"ref_audio": "/no/such.wav"}, "no reference audio"),
         ({"ref_audio": recording(0.1)}, "0.10 s long"),
         ({"speaker": "nobody"}, "unknown voice"),
@@ -211,16 +210,44 @@ async def test_a_voice_is_added_and_removed_while_another_speaks_and_sounds_as_o
         assert np.array_equal(await spoken(aiter(again)), heard[1])
 
 
-async def test_a_voice_that_the_engine_speaks_with_by_default_stays(
+async def test_a_voice_that_was_chosen_to_be_the_default_stays(
     tiny_base: Path, tmp_path: Path
 ) -> None:
     VoiceStore(tmp_path).add(await clone_voice(str(tiny_base), "anna", clone()))
-    options = QwenOptions(voices_folder=tmp_path, slots=1)
+    options = QwenOptions(voices_folder=tmp_path, slots=1, speaker="Anna")
     async with await open_synthesizer(f"qwen:{tiny_base}", qwen=options) as synthesizer:
         assert synthesizer.voices is not None
         assert synthesizer.voices.names == ()
         with pytest.raises(VoiceExistsError, match="cannot be removed"):
             await synthesizer.voices.remove("anna")
+
+
+async def test_a_base_checkpoint_waits_for_its_first_voice_and_speaks_with_it_at_once(
+    tiny_base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = QwenOptions(greedy=True, slots=1, voices_folder=tmp_path, max_frames=8)
+    async with await open_synthesizer(f"qwen:{tiny_base}", qwen=options) as synthesizer:
+        assert (synthesizer.info.voices, "no voice yet" in caplog.text) == ((), True)
+        assert synthesizer.status.engine is not None and synthesizer.status.engine.frames >= 8
+        session = await synthesizer.open_session()
+        with pytest.raises(UnknownVoiceError, match=r"upload one .* or start with --ref-audio"):
+            await spoken(aiter(session.utter(SHORT)))
+        library = synthesizer.voices
+        assert library is not None
+        for name, source in (("zoe", tone()), ("anna", recording())):
+            await library.add(name, source)
+        assert synthesizer.info.voices == library.names == ("zoe", "anna")
+        first = await spoken(aiter(session.utter(SHORT)))
+        by_name = session.utter(SHORT, options=SessionOptions(voice="zoe"))
+        assert len(first) and np.array_equal(await spoken(aiter(by_name)), first)
+        # What has been asked for keeps its voice; what comes later has the next one's.
+        before = session.utter(SHORT)
+        await library.remove("zoe")
+        assert np.array_equal(await spoken(aiter(before)), first)
+        assert not np.array_equal(await spoken(aiter(session.utter(SHORT))), first)
+        await library.remove("anna")
+        with pytest.raises(UnknownVoiceError, match="no voice of its own"):
+            await spoken(aiter(session.utter(SHORT)))
 
 
 async def test_settings_for_qwen_are_refused_by_other_engines() -> None:

@@ -102,7 +102,8 @@ class QwenBackend:
         self._registry = loaded.voices
         self._options = options
         self._sampling = with_settings(loaded.model.sampling, options.sampling)
-        self._default_voice = loaded.voices.get(options.speaker)
+        # None: the registry's first, which may yet come.
+        self._speaker = options.speaker and loaded.voices.get(options.speaker).name
         self._checked_instruct(options.instruct)
 
     @property
@@ -113,8 +114,7 @@ class QwenBackend:
     @property
     def voices(self) -> tuple[str, ...]:
         """Names of its voices, the default first."""
-        default = self._default_voice.name
-        return tuple(sorted(self._registry.names, key=lambda name: name != default))
+        return tuple(sorted(self._registry.names, key=lambda name: name != self._speaker))
 
     @property
     def metrics(self) -> EngineMetrics:
@@ -190,7 +190,7 @@ class QwenBackend:
 
     def _prompt(self, segment: Segment, ids: list[int], *, complete: bool) -> Prompt:
         model = self._model
-        voice = self._registry.get(segment.voice) if segment.voice else self._default_voice
+        voice = self._registry.get(segment.voice or self._speaker)
         given = segment.instruct if segment.instruct is not None else self._options.instruct
         instruct = self._checked_instruct(given)
         # Text along the frames is how the official code speaks with cloned voices, text first

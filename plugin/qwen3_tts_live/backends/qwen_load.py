@@ -150,8 +150,11 @@ def _library(
 ) -> ClonedVoices | None:
     if checkpoint.model_type != "base":
         return None
-    default = voices.get(options.speaker).name
-    return ClonedVoices(voices, Cloner(checkpoint), VoiceStore(options.voices_folder), default)
+    reference = None if options.ref_audio is None else _REFERENCE
+    kept = reference if options.speaker is None else voices.get(options.speaker).name
+    if not voices.names:
+        logger.warning("no voice yet: it speaks once a voice is added, or with --ref-audio")
+    return ClonedVoices(voices, Cloner(checkpoint), VoiceStore(options.voices_folder), kept)
 
 
 def _clone(checkpoint: Checkpoint, name: str, options: QwenOptions) -> Voice:

@@ -17,6 +17,8 @@ from dataclasses import replace
 from types import ModuleType
 from typing import TypeVar, cast
 
+import numpy as np
+
 from qwen3_tts_live.audio import SAMPLE_RATE
 from qwen3_tts_live.backend import Pcm, Segment, to_the_end
 from qwen3_tts_live.backends.qwen import LoadedQwen, QwenBackend
@@ -25,7 +27,7 @@ from qwen3_tts_live.engine.engine import Engine
 from qwen3_tts_live.errors import BackendUnavailableError
 from qwen3_tts_live.model.contract import Runner
 from qwen3_tts_live.voices.reference import load_reference
-from qwen3_tts_live.voices.voice import Voice
+from qwen3_tts_live.voices.voice import Voice, VoiceRegistry
 
 __all__ = ["clone_voice", "open_qwen"]
 
@@ -61,7 +63,7 @@ async def open_qwen(path_or_repo_id: str, options: QwenOptions) -> QwenBackend:
         raise
     try:
         backend = QwenBackend(loaded[0], engine, options)
-        await _warm_up(backend)
+        await _warm_up(QwenBackend(_with_a_voice(loaded[0]), engine, options))
     except BaseException:
         await to_the_end(engine.aclose())
         raise
@@ -96,6 +98,16 @@ async def _with_checked_reference(options: QwenOptions) -> QwenOptions:
         return options
     samples = await asyncio.to_thread(load_reference, options.ref_audio)
     return replace(options, ref_audio=(samples, SAMPLE_RATE))
+
+
+def _with_a_voice(loaded: LoadedQwen) -> LoadedQwen:
+    """Return it as it is, or with nobody's voice where it still waits for its first."""
+    model = loaded.model
+    if loaded.voices.names or model.model_type != "base":
+        return loaded
+    nobody = Voice(name="nobody", embedding=np.zeros(model.hidden_size, np.float32))
+    voices = VoiceRegistry(model.model_type, model.hidden_size, [nobody], model.languages)
+    return replace(loaded, voices=voices)
 
 
 async def _warm_up(backend: QwenBackend) -> None:

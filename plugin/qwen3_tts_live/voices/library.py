@@ -33,11 +33,12 @@ class ClonedVoices:
         registry: the checkpoint's voices; changed on the event loop alone.
         cloner: makes voices; used on the library's thread alone.
         store: keeps them.
-        kept: a voice that may not be removed, because it speaks where none is asked for.
+        kept: a voice that may not be removed, because it was chosen to speak where none is asked
+            for; None if none was: then it is the first that there is.
     """
 
     def __init__(
-        self, registry: VoiceRegistry, cloner: Cloner, store: VoiceStore, kept: str
+        self, registry: VoiceRegistry, cloner: Cloner, store: VoiceStore, kept: str | None
     ) -> None:
         self._registry = registry
         self._cloner = cloner
@@ -65,7 +66,7 @@ class ClonedVoices:
         """Forget a voice; see the protocol."""
         if name == self._kept:
             raise VoiceExistsError(
-                f"{name} is the voice that speaks where none is asked for; it cannot be removed"
+                f"{name} was chosen to speak where no voice is asked for; it cannot be removed"
             )
         await to_the_end(self._forget(name))
 

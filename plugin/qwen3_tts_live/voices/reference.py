@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from qwen3_tts_live.audio import SAMPLE_RATE
 from qwen3_tts_live.errors import InvalidRequestError
+from qwen3_tts_live.voices.recorded import RecordedLimits, decode, recorded_container
 
 __all__ = ["MAX_SECONDS", "MIN_SECONDS", "AudioSource", "load_reference", "with_silence"]
 
@@ -40,6 +41,7 @@ _CONTAINERS = ((0, b"RIFF"), (0, b"RF64"), (0, b"fLaC"), (0, b"OggS"), (0, b"ID3
 _SILENT_PEAK = 1e-3
 # After the reference in a prompt: without it the model repeats the reference's last second.
 _SILENCE_SECONDS = 0.5
+_RECORDED_LIMITS = RecordedLimits(MAX_SECONDS, *_RATES, _MOST_CHANNELS, _MOST_SAMPLES)
 
 
 def load_reference(source: AudioSource) -> NDArray[np.float32]:
@@ -52,16 +54,12 @@ def load_reference(source: AudioSource) -> NDArray[np.float32]:
         samples, rate = source
         _check_shape(len(samples), rate, 1 if samples.ndim == 1 else samples.shape[1])
     elif isinstance(source, bytes):
-        if not _is_audio(source):
-            raise InvalidRequestError(
-                "the recording is not a file of a known kind; use wav, flac, ogg, mp3 or aiff"
-            )
-        samples, rate = _read(_Bytes(source), "the recording")
+        samples, rate = _read_bytes(source)
     else:
         path = Path(source)
         if not path.is_file():
             raise InvalidRequestError(f"no reference audio at {path}")
-        samples, rate = _read(str(path), path.name)
+        samples, rate = _read_path(path)
     if samples.dtype == np.int16:
         samples = samples.astype(np.float32) / 32768.0
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
@@ -91,6 +89,31 @@ def _is_audio(data: bytes) -> bool:
     if any(data.startswith(magic, place) for place, magic in _CONTAINERS):
         return True
     return len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0  # an MPEG frame
+
+
+def _read_bytes(data: bytes) -> tuple[NDArray[np.float32], int]:
+    name = "the recording"
+    if container := recorded_container(data):
+        return _decode(data, container, name)
+    if not _is_audio(data):
+        raise InvalidRequestError(
+            f"{name} is not a file of a known kind; use wav, flac, ogg, mp3, aiff, m4a or webm"
+        )
+    return _read(_Bytes(data), name)
+
+
+def _read_path(path: Path) -> tuple[NDArray[np.float32], int]:
+    with path.open("rb") as file:
+        container = recorded_container(file.read(12))
+    if container:
+        return _decode(path.read_bytes(), container, path.name)
+    return _read(str(path), path.name)
+
+
+def _decode(data: bytes, container: str, name: str) -> tuple[NDArray[np.float32], int]:
+    samples, rate, count = decode(data, container, name, _RECORDED_LIMITS)
+    _check_shape(count, rate, samples.shape[1])
+    return samples, rate
 
 
 def _read(file: str | io.BytesIO, name: str) -> tuple[NDArray[np.float32], int]:

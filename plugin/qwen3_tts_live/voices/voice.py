@@ -103,8 +103,7 @@ class VoiceRegistry:
         """Return the voice of that name, in any case, or the default one for None.
 
         Raises:
-            UnknownVoiceError: there is none of that name.
-            InvalidRequestError: a Base checkpoint was given no voice to clone.
+            UnknownVoiceError: there is none of that name, or a Base checkpoint has none at all.
         """
         if name is not None:
             key = name.lower()
@@ -116,9 +115,9 @@ class VoiceRegistry:
             return next(iter(self._voices.values()))
         if self._model_type == "voice_design":
             return Voice(name="designed")
-        raise InvalidRequestError(
-            "this checkpoint has no voice of its own: give --ref-audio, "
-            "or store one with `qwen3-tts-live voices add`"
+        raise UnknownVoiceError(
+            "this checkpoint has no voice of its own: upload one to the server (POST /tts/voices), "
+            "store one with `qwen3-tts-live voices add`, or start with --ref-audio"
         )
 
     def language_id(self, language: str, voice: Voice) -> int | None:

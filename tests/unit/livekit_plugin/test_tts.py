@@ -129,10 +129,10 @@ async def test_new_options_are_for_streams_made_from_now_on(
     before.end_input()
     await listen(after)
     await listen(before)
-    assert set(backend.asked) == {("bert", "Chinese"), (None, "English")}
+    assert set(backend.asked) == {("bert", "Chinese"), ("anna", "English")}
     speaker.update_options(voice=None)
     await listen(say(speaker, "你好。"))
-    assert backend.asked[-1] == (None, "Chinese")
+    assert backend.asked[-1] == ("anna", "Chinese")
 
 
 @pytest.mark.parametrize(
