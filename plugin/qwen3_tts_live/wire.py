@@ -216,6 +216,7 @@ class Done(_ServerMessage):
     samples: int
     queue_seconds: float | None = None
     ttfb_seconds: float | None = None
+    ttfa_seconds: float | None = None
 
 
 class Interrupted(_ServerMessage):
@@ -242,7 +243,10 @@ class Closed(_ServerMessage):
 
 
 class Error(_ServerMessage):
-    """What went wrong. It ends the utterance or answers the request that it names."""
+    """What went wrong. It ends the utterance or answers the request that it names.
+
+    `request_id` is what the server's log calls the utterance, or else the connection.
+    """
 
     type: Literal["error"] = "error"
     code: str
@@ -251,6 +255,7 @@ class Error(_ServerMessage):
     retry_after: float | None = None
     request: Number | None = None
     utterance: Number | None = None
+    request_id: str | None = None
 
 
 ClientMessage: TypeAlias = Open | Utter | Text | End | Taken | Cancel | Interrupt | Close
@@ -344,7 +349,11 @@ def unpack_audio(data: bytes) -> tuple[int, int, PcmSamples]:
 
 
 def error_message(
-    error: SpeechError, *, request: int | None = None, utterance: int | None = None
+    error: SpeechError,
+    *,
+    request: int | None = None,
+    utterance: int | None = None,
+    request_id: str | None = None,
 ) -> Error:
     """Return the message for an error of the library."""
     return Error(
@@ -354,6 +363,7 @@ def error_message(
         retry_after=error.retry_after,
         request=request,
         utterance=utterance,
+        request_id=request_id,
     )
 
 

@@ -14,6 +14,7 @@ from qwen3_tts_live.synthesizer import Synthesizer
 from qwen3_tts_server import unix_socket
 from qwen3_tts_server.access import Access
 from qwen3_tts_server.deepgram_api import DeepgramApi
+from qwen3_tts_server.lag import LoopLag
 from qwen3_tts_server.lost_peers import notice_lost
 from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.omni_api import OmniApi
@@ -21,7 +22,7 @@ from qwen3_tts_server.openai_api import OpenAiApi
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import add_headers, guard
 from qwen3_tts_server.progress import Progress
-from qwen3_tts_server.request_log import log_request
+from qwen3_tts_server.request_log import RequestLog
 from qwen3_tts_server.speech import SpeechApi
 from qwen3_tts_server.streaming import Shared, Streams
 from qwen3_tts_server.text import TextApi
@@ -45,8 +46,9 @@ class Server:
         self._options = options
         self._metrics = Metrics()
         self._progress = Progress()
-        self.streams = Streams(options, self._metrics)
-        shared = Shared(lambda: self._synthesizer, options, self._metrics, self.streams)
+        self._log = RequestLog(self._metrics, log_text=options.log_text)
+        self.streams = Streams(options)
+        shared = Shared(lambda: self._synthesizer, options, self._metrics, self._log, self.streams)
         self._speech = SpeechApi(shared)
         self._websocket = WebSocketApi(shared)
         self._others = [
@@ -64,10 +66,12 @@ class Server:
         access = Access(self._options)
         lost = notice_lost(self._options.write_timeout)
         app = web.Application(
-            middlewares=[lost, log_request, guard, access.check], client_max_size=body_limit
+            middlewares=[lost, self._log.middleware, guard, access.check],
+            client_max_size=body_limit,
         )
         app.on_response_prepare.extend([add_headers, access.add_headers])
         app.cleanup_ctx.append(self._websocket.watching)
+        app.cleanup_ctx.append(LoopLag(self._metrics.lag.observe).watching)
         app.add_routes(
             [
                 web.post("/tts/stream", self._speech.stream),
@@ -176,7 +180,7 @@ class Server:
         return web.json_response(body)
 
     async def _render_metrics(self, request: web.Request) -> web.Response:
-        text = self._metrics.render(None if self._opened is None else self._opened.status)
+        text = self._metrics.render(self._state, self._opened)
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def _index(self, request: web.Request) -> web.FileResponse:

@@ -12,6 +12,7 @@ from pathlib import Path
 from qwen3_tts_live.errors import BackendUnavailableError
 from qwen3_tts_live.factory import SessionLimits, open_synthesizer
 from qwen3_tts_live.synthesizer import Synthesizer
+from qwen3_tts_server import logs
 from qwen3_tts_server.options import ServerOptions, add_arguments, from_arguments
 from qwen3_tts_server.systemd import Systemd
 
@@ -39,7 +40,9 @@ class Serve:
         """Serve until SIGTERM or Ctrl-C."""
         if importlib.util.find_spec("aiohttp") is None:
             raise BackendUnavailableError("serve needs: pip install 'qwen3-tts-live[server]'")
-        return await serve(from_arguments(arguments))
+        options = from_arguments(arguments)
+        logs.configure(options.log_format, options.log_level)
+        return await serve(options)
 
 
 async def serve(options: ServerOptions) -> int:

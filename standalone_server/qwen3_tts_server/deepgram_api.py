@@ -13,7 +13,6 @@ different fields, so it is in all of them.
 
 from __future__ import annotations
 
-import time
 from contextlib import aclosing, closing
 from dataclasses import dataclass
 
@@ -21,11 +20,12 @@ from aiohttp import web
 
 from qwen3_tts_live.audio import AudioChunk
 from qwen3_tts_live.errors import SpeechError, UnknownVoiceError
-from qwen3_tts_live.synthesizer import Finished, SessionOptions, Utterance
+from qwen3_tts_live.synthesizer import Finished, SessionOptions
 from qwen3_tts_server.bodies import Body, MoreText, Text, checked, parse
 from qwen3_tts_server.deepgram_audio import Audio
+from qwen3_tts_server.logs import REQUEST
 from qwen3_tts_server.problems import FieldError
-from qwen3_tts_server.speech_sockets import SpeechSocket
+from qwen3_tts_server.speech_sockets import SpeechSocket, Turn
 from qwen3_tts_server.streaming import Shared
 from qwen3_tts_server.utterances import uttering
 from qwen3_tts_server.voice_names import find_voice
@@ -74,17 +74,17 @@ class DeepgramApi:
 
     async def speak(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/speak?model=&encoding=&container=&sample_rate=&bit_rate= {text} -> audio."""
+        account = self._shared.log.account(request)
         self._streams.check_open()
-        arrived = time.monotonic()
         if "callback" in request.query:
             raise FieldError("callback", "this server calls nobody back: the answer is the audio")
         wanted = self._parse(request, Audio.of_file(request.query))
         text = parse(SpeakRequest, await request.read()).text
         headers = {"X-Warning": "unknown_voice"} if wanted.warning else {}
         with self._streams.open(), closing(wanted.audio.encoder()) as encoder:
-            async with uttering(self._shared, text, wanted.options) as utterance:
+            async with uttering(self._shared, account, text, wanted.options) as utterance:
                 return await self._streams.answer(
-                    request, utterance, encoder, headers, arrived=arrived
+                    request, utterance, encoder, headers, account=account
                 )
 
     def _parse(self, request: web.Request, audio: Audio) -> _Wanted:
@@ -117,13 +117,18 @@ class _Conversation(SpeechSocket):
     ) -> None:
         super().__init__(request, shared)
         self._wanted = wanted
-        self._turn: Utterance | None = None  # whose text is still coming
+        self._turn: Turn | None = None  # whose text is still coming
         self._sequence = 0
 
     async def greet(self) -> None:
         """Say what speaks, and warn if it is not what was asked for."""
         model = self.synthesizer.info.model
-        about = {"request_id": self.id, "model_name": model, "model_version": "", "model_uuid": ""}
+        about = {
+            "request_id": REQUEST.get(),
+            "model_name": model,
+            "model_version": "",
+            "model_uuid": "",
+        }
         self.say({"type": "Metadata", **about})
         if self._wanted.warning:
             self.say(_notice("Warning", "unknown_voice", self._wanted.warning))
@@ -163,7 +168,7 @@ class _Conversation(SpeechSocket):
 
     # ------------------------------------------------------------ jobs
 
-    async def _play(self, turn: Utterance) -> None:
+    async def _play(self, turn: Turn) -> None:
         try:
             with closing(self._wanted.audio.encoder()) as encoder:
                 async with aclosing(self.events(turn)) as events:
@@ -189,4 +194,5 @@ class _Conversation(SpeechSocket):
 def _notice(kind: str, code: str, text: str) -> dict[str, object]:
     short = "warn" if kind == "Warning" else "err"
     body: dict[str, object] = {"type": kind, "code": code, "description": text}
+    body["request_id"] = REQUEST.get()
     return body | {f"{short}_code": code, f"{short}_msg": text}

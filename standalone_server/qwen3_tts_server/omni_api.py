@@ -22,13 +22,14 @@ from pydantic import AfterValidator
 
 from qwen3_tts_live.audio import SAMPLE_RATE
 from qwen3_tts_live.errors import InvalidRequestError, SpeechError
-from qwen3_tts_live.synthesizer import Mark, SessionOptions, Utterance
+from qwen3_tts_live.synthesizer import Mark, SessionOptions
 from qwen3_tts_server.audio_formats import Encoder, Format, encoder_for
 from qwen3_tts_server.bodies import Body, MoreText, checked
+from qwen3_tts_server.logs import REQUEST
 from qwen3_tts_server.openai_api import OurVoice, Speed
 from qwen3_tts_server.problems import FieldError
 from qwen3_tts_server.sentences import Begins, Sentence, SentenceCutter, Sounds, Step
-from qwen3_tts_server.speech_sockets import SpeechSocket
+from qwen3_tts_server.speech_sockets import SpeechSocket, Turn
 from qwen3_tts_server.streaming import Shared
 from qwen3_tts_server.voice_names import find_voice
 from qwen3_tts_server.voices import listed
@@ -116,7 +117,7 @@ class _Conversation(SpeechSocket):
 
     _config: _Config | None = None
     _turn: _Turn | None = None  # whose text is still coming
-    _turns = 0
+    _count = 0  # of turns, spoken or not
 
     async def greet(self) -> None:
         """Say nothing: the client speaks first."""
@@ -141,7 +142,7 @@ class _Conversation(SpeechSocket):
 
     def complain(self, error: SpeechError) -> None:
         """Send an error; the session goes on."""
-        self.say({"type": "error", "message": error.message, "code": error.code})
+        self.say(_told(error))
 
     async def _configure(self, message: dict[str, object]) -> None:
         if self._turn is not None:
@@ -155,28 +156,26 @@ class _Conversation(SpeechSocket):
         if not text:
             return
         if self._turn is None:
-            utterance = await self.utter(config.options)
-            self._turn = _Turn(self, config, utterance, self._turns)
+            turn = await self.utter(config.options)
+            self._turn = _Turn(self, config, turn, self._count)
             self.later(self._turn.play)
         self._turn.push_text(text)
 
     def _end_turn(self) -> None:
         turn, self._turn = self._turn, None
         if turn is None:  # how clients keep the connection alive
-            self.say({"type": "session.done", "utterance_index": self._turns, "total_sentences": 0})
+            self.say({"type": "session.done", "utterance_index": self._count, "total_sentences": 0})
         else:
-            turn.utterance.end_input()
+            turn.end_input()
             self.later(turn.done)
-        self._turns += 1
+        self._count += 1
 
 
 class _Turn:
     """What is said between two `input.done`."""
 
-    def __init__(
-        self, socket: SpeechSocket, config: _Config, utterance: Utterance, index: int
-    ) -> None:
-        self.utterance = utterance
+    def __init__(self, socket: SpeechSocket, config: _Config, turn: Turn, index: int) -> None:
+        self._turn = turn
         self._socket = socket
         self._config = config
         self._index = index
@@ -187,21 +186,24 @@ class _Turn:
         self._sent = 0
 
     def push_text(self, text: str) -> None:
-        self.utterance.push_text(text)
+        self._turn.push_text(text)
         self._cutter.push_text(text)
+
+    def end_input(self) -> None:
+        self._turn.end_input()
 
     # ------------------------------------------------------------ jobs
 
     async def play(self) -> None:
         try:
-            async with aclosing(self._socket.events(self.utterance)) as events:
+            async with aclosing(self._socket.events(self._turn)) as events:
                 async for event in events:
                     for step in self._cutter.feed(event):
                         await self._take(step)
                     if isinstance(event, Mark) and self._config.timestamps == "async":
                         await self._place(event)
         except SpeechError as error:
-            await self._socket.send({"type": "error", "message": error.message, "code": error.code})
+            await self._socket.send(_told(error))
             if self._sentence is not None:
                 await self._end(self._sentence, failed=True)
         finally:
@@ -252,6 +254,11 @@ class _Turn:
 
     async def _send(self, kind: str, **fields: object) -> None:
         await self._socket.send({"type": kind, "utterance_index": self._index} | fields)
+
+
+def _told(error: SpeechError) -> dict[str, object]:
+    about: dict[str, object] = {"message": error.message, "code": error.code}
+    return {"type": "error", "request_id": REQUEST.get()} | about
 
 
 def _aligned(words: list[Mark], start: int) -> dict[str, object]:

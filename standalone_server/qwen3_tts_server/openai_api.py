@@ -124,15 +124,15 @@ class OpenAiApi:
 
     async def speak(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/audio/speech -> audio, or events with audio, as it is made."""
+        account = self._shared.log.account(request)
         self._streams.check_open()
-        arrived = time.monotonic()
         wanted = parse(SpeechRequest, await request.read())
         user = client_id(request, wanted.user, absent="")
         with self._streams.open(), closing(_encoder(wanted)) as encoder:
             options = self._session_options(wanted)
             named = session_id(request, user) if user else None
-            async with uttering(self._shared, wanted.input, options, named) as utterance:
-                return await self._streams.answer(request, utterance, encoder, {}, arrived=arrived)
+            async with uttering(self._shared, account, wanted.input, options, named) as utterance:
+                return await self._streams.answer(request, utterance, encoder, {}, account=account)
 
     def _session_options(self, wanted: SpeechRequest) -> SessionOptions:
         voices = self._synthesizer().info.voices

@@ -18,6 +18,7 @@ from qwen3_tts_live.cli.text_flags import add_text_flags, normalizer_settings
 from qwen3_tts_live.errors import InvalidRequestError
 from qwen3_tts_live.factory import QwenOptions
 from qwen3_tts_live.text import NormalizerSettings
+from qwen3_tts_server.logs import FORMATS
 from qwen3_tts_server.systemd import Supervision
 
 __all__ = ["ServerOptions", "add_arguments", "from_arguments"]
@@ -62,6 +63,9 @@ class ServerOptions:
     keepalive_timeout: float = 75.0  # above the 60 s after which common proxies give up
     max_stream_seconds: float = 3600.0
     drain_timeout: float = 30.0
+    log_format: str = "text"
+    log_level: str | None = None
+    log_text: bool = False
     supervision: Supervision = _UNSUPERVISED  # no flag: systemd says it in the environment
 
     def __post_init__(self) -> None:
@@ -71,6 +75,10 @@ class ServerOptions:
                     "an API key must be 16 to 256 of A-Z, a-z, 0-9, '-', '.', '_' and '~' "
                     "(openssl rand -hex 32 makes a good one); one of those given is not"
                 )
+        if self.log_format not in FORMATS:
+            raise InvalidRequestError(
+                f"LOG_FORMAT is {self.log_format[:20]!r}; known: {', '.join(FORMATS)}"
+            )
         for origin in self.cors_origins:
             if not _ORIGIN.fullmatch(origin):
                 raise InvalidRequestError(
@@ -136,6 +144,7 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
     )
 
     _add_access_arguments(parser, environ)
+    _add_log_arguments(parser, environ)
 
     limits = parser.add_argument_group("limits")
     for name, metavar, what in (
@@ -171,6 +180,26 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
             default=value,
             help=f"{what} (default: %(default)s)",
         )
+
+
+def _add_log_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    log = parser.add_argument_group("log")
+    log.add_argument(
+        "--log-format",
+        choices=FORMATS,
+        default=environ.get("LOG_FORMAT", ServerOptions().log_format),
+        help="text for people, or json: one object a line (env LOG_FORMAT; default: %(default)s)",
+    )
+    log.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        help="how much this server logs (default: info, or debug with -v)",
+    )
+    log.add_argument(
+        "--log-text",
+        action="store_true",
+        help="with json, log what is said, too; without this, no user's text is ever logged",
+    )
 
 
 def _add_access_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:

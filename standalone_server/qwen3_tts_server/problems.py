@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Literal
 
@@ -31,11 +30,22 @@ from qwen3_tts_live.errors import (
     VoiceExistsError,
 )
 
-__all__ = ["REQUEST_ID", "Failure", "FieldError", "Refused", "guard", "parse_json", "problem"]
+__all__ = [
+    "PROBLEM",
+    "REQUEST_ID",
+    "Failure",
+    "FieldError",
+    "Refused",
+    "guard",
+    "parse_json",
+    "problem",
+]
 
 logger = logging.getLogger(__name__)
 
+#: The id that `request_log` gave the request, and the code of the problem that answered it.
 REQUEST_ID = web.RequestKey("request_id", str)
+PROBLEM = web.RequestKey("problem", str)
 
 _STATUS: tuple[tuple[type[SpeechError], int], ...] = (
     (QueueFullError, 429),
@@ -129,6 +139,7 @@ def problem(
     param: str | None = None,
 ) -> web.Response:
     """Return an error response in the one shape; `param` is the field that is to blame."""
+    request[PROBLEM] = code
     told = Problem(
         code=code,
         message=message,
@@ -182,8 +193,7 @@ def from_refusal(request: web.Request, error: Refused) -> web.Response:
 async def guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Give every request an id, every response its headers, every failure the one shape."""
-    request[REQUEST_ID] = secrets.token_hex(8)
+    """Give every failure the one shape."""
     try:
         return await handler(request)
     except SpeechError as error:
@@ -200,7 +210,7 @@ async def guard(
     except ConnectionError:
         raise  # the client left: there is nobody to tell
     except Exception:
-        logger.exception("request %s failed", request[REQUEST_ID])
+        logger.exception("the request failed")
         message = "the server failed; its log has the details under this request id"
         return problem(request, 500, "internal", message)
 

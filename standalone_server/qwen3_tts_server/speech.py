@@ -91,6 +91,7 @@ class SpeechApi:
         self,
         shared: Shared,
     ) -> None:
+        self._shared = shared
         self._synthesizer = shared.synthesizer
         self._options = shared.options
         self._metrics = shared.metrics
@@ -98,8 +99,8 @@ class SpeechApi:
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """POST /tts/stream {text, language, voice, client_id} -> audio as it is made."""
+        account = self._shared.log.account(request)
         self._streams.check_open()
-        arrived = time.monotonic()
         with self._streams.open():
             wanted = parse(StreamRequest, await request.read())
             options = SessionOptions(
@@ -108,15 +109,16 @@ class SpeechApi:
                 normalizer=chosen_normalizer(wanted.normalize, self._options.text),
             )
             name = session_id(request, client_id(request, wanted.client_id))
-            with self._metrics.refusals():
-                session = await self._synthesizer().open_session(session_id=name)
-                position = session.queued
-                utterance = session.utter(wanted.text, options=options)
+            account.asks(options, name)
+            account.text(wanted.text)
+            session = await self._synthesizer().open_session(session_id=name)
+            position = session.queued
+            utterance = session.utter(wanted.text, options=options)
             headers = _AUDIO_HEADERS | {"X-Queue-Position": str(position)}
             # A queued request is answered at once, as clients expect. One whose turn it is waits
             # for its first event, so that what fails before any audio is a proper error.
             return await self._streams.answer(
-                request, utterance, Encoder(), headers, arrived=arrived, at_once=position > 0
+                request, utterance, Encoder(), headers, account=account, at_once=position > 0
             )
 
     async def interrupt(self, request: web.Request) -> web.StreamResponse:

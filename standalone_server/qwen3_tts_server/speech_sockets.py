@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
-from qwen3_tts_live.audio import SAMPLE_RATE
+from qwen3_tts_live.audio import AudioChunk
 from qwen3_tts_live.backend import to_the_end
 from qwen3_tts_live.errors import SpeechError
 from qwen3_tts_live.synthesizer import (
@@ -28,10 +28,12 @@ from qwen3_tts_live.synthesizer import (
     Synthesizer,
     Utterance,
 )
+from qwen3_tts_server.accounts import Account
+from qwen3_tts_server.logs import REQUEST, named
 from qwen3_tts_server.problems import parse_json
 from qwen3_tts_server.streaming import PIECE, Patience, Shared, hold_little
 
-__all__ = ["SpeechSocket"]
+__all__ = ["SpeechSocket", "Turn"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,29 @@ _MAX_WAITING = 256
 
 class _TooMuchWaitsError(Exception):
     """The client asks for more and more, and does not read the answers."""
+
+
+class Turn:
+    """An utterance whose text is still to come, and its account.
+
+    Attributes:
+        request_id: what the log and errors call it.
+    """
+
+    def __init__(self, utterance: Utterance, account: Account) -> None:
+        self.utterance = utterance
+        self.account = account
+        self.request_id = account.request_id
+
+    def push_text(self, text: str) -> None:
+        """Add text; see `synthesizer.Utterance`."""
+        REQUEST.set(self.request_id)  # until the client's message is done with
+        self.utterance.push_text(text)
+        self.account.text(text)
+
+    def end_input(self) -> None:
+        """Say that no more text comes."""
+        self.utterance.end_input()
 
 
 class SpeechSocket(ABC):
@@ -65,7 +90,10 @@ class SpeechSocket(ABC):
         self._metrics = shared.metrics
         self._streams = shared.streams
         self._session: Session | None = None
-        self._jobs: deque[Job] = deque()
+        self._log = shared.log
+        self._turns = 0
+        self._waiting: set[Account] = set()  # of turns that nothing is sent of yet
+        self._jobs: deque[tuple[str, Job]] = deque()  # and whose each is
         self._more = asyncio.Event()
         # Every message is handed to the kernel before the next one is made (writer_limit). No
         # heartbeat: some clients answer no ping while they have nothing to receive.
@@ -105,17 +133,26 @@ class SpeechSocket(ABC):
         """
         return self._synthesizer()
 
-    async def utter(self, options: SessionOptions) -> Utterance:
+    async def utter(self, options: SessionOptions) -> Turn:
         """Queue an utterance, whose text is still to come.
 
         Raises:
             SpeechError: there is no room for it, or the options make no sense.
         """
-        self._streams.check_open()
-        with self._metrics.refusals():
+        self._turns += 1
+        account = self._log.utterance(self._request, self._turns)
+        account.asks(options, self.id)
+        REQUEST.set(account.request_id)  # until the client's message is done with
+        try:
+            self._streams.check_open()
             # Opened again each time: one that was silent for long may have been closed.
             session = await self.open_session(options)
-            return session.utter()
+            turn = Turn(session.utter(), account)
+        except SpeechError as error:
+            account.ended("refused", error.code)
+            raise
+        self._waiting.add(account)
+        return turn
 
     async def open_session(self, options: SessionOptions) -> Session:
         """Open the client's session, or give it other options.
@@ -126,48 +163,55 @@ class SpeechSocket(ABC):
         self._session = await self.synthesizer.open_session(options, session_id=self.id)
         return self._session
 
-    async def events(self, utterance: Utterance) -> AsyncGenerator[Event, None]:
-        """Yield what `utterance` says, and count it; for a job.
+    async def events(self, turn: Turn) -> AsyncGenerator[Event, None]:
+        """Yield what `turn` says, and account for it; for a job.
 
         Raises:
             SpeechError: it failed.
         """
-        started = time.monotonic()
-        outcome = "left"
-        transport = self._request.transport
+        transport, account = self._request.transport, turn.account
+        self._waiting.discard(account)
         with self._streams.open():
             try:
                 if transport is not None:
                     self._streams.sending.add(transport)
-                async with utterance:
+                async with turn.utterance as utterance:
                     async for event in utterance:
-                        if isinstance(event, Finished):
-                            outcome = ""
-                            seconds = time.monotonic() - started
-                            self._metrics.finished(event, seconds, event.samples / SAMPLE_RATE)
+                        if isinstance(event, AudioChunk):
+                            account.handed_out(len(event.samples))
+                        elif isinstance(event, Finished):
+                            account.finished(event)
                         yield event
-            except SpeechError:
-                outcome = "failed"
+            except SpeechError as error:
+                account.ended("failed", error.code)
                 raise
             finally:
                 if transport is not None:
                     self._streams.sending.discard(transport)
-                if outcome:
-                    self._metrics.request_ended(outcome)
+                account.ended("left")  # unless it has ended
 
     async def interrupt(self) -> None:
         """Stop what plays, flush what waits, and forget what was still to be sent."""
         started = time.monotonic()
         self._jobs.clear()
+        self._drop_waiting("interrupted")
         if self._session is not None:
             report = await self._session.interrupt()
             self._metrics.interrupted(report, time.monotonic() - started)
 
+    def _drop_waiting(self, outcome: str) -> None:
+        for account in self._waiting:
+            account.ended(outcome)
+        self._waiting.clear()
+
     def later(self, job: Job) -> None:
-        """Do something when all that was asked for before is done."""
+        """Do something when all that was asked for before is done.
+
+        What is logged meanwhile belongs to what is spoken of now.
+        """
         if len(self._jobs) >= _MAX_WAITING:
             raise _TooMuchWaitsError
-        self._jobs.append(job)
+        self._jobs.append((REQUEST.get(), job))
         self._more.set()
 
     def say(self, message: dict[str, object]) -> None:
@@ -202,7 +246,8 @@ class SpeechSocket(ABC):
         with Patience(transport, self.server_options.write_timeout) as self._patience:
             sending = asyncio.create_task(self._send_all(transport), name=self.id)
             try:
-                with self._streams.socket(self._ws):
+                path = self._request.path
+                with self._streams.socket(self._ws), self._metrics.connection(path):
                     await self.greet()
                     await self._listen()
             finally:
@@ -212,6 +257,7 @@ class SpeechSocket(ABC):
     async def _leave(self, sending: asyncio.Task[None]) -> None:
         sending.cancel()
         await asyncio.wait([sending])
+        self._drop_waiting("left")
         if self._session is not None:
             await self._session.aclose()
         if not sending.cancelled():
@@ -223,7 +269,8 @@ class SpeechSocket(ABC):
                 await self._ws.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"send text")
                 return
             try:
-                await self._understand(message.data)
+                with named(REQUEST.get()):
+                    await self._understand(message.data)
             except _TooMuchWaitsError:
                 reason = b"read what you are sent"
                 await self._ws.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
@@ -240,7 +287,9 @@ class SpeechSocket(ABC):
         try:
             while True:
                 while self._jobs:
-                    await self._jobs.popleft()()
+                    request_id, job = self._jobs.popleft()
+                    with named(request_id):
+                        await job()
                 self._more.clear()
                 await self._more.wait()
         except ConnectionError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,13 +16,14 @@ from typing import Self, TypeVar
 
 from aiohttp import WSCloseCode, web
 
-from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk
+from qwen3_tts_live.audio import AudioChunk
 from qwen3_tts_live.errors import OverloadedError, SpeechError
 from qwen3_tts_live.synthesizer import Event, Finished, Synthesizer, Utterance
+from qwen3_tts_server.accounts import Account
 from qwen3_tts_server.audio_formats import Encoder
 from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.options import ServerOptions
-from qwen3_tts_server.problems import REQUEST_ID
+from qwen3_tts_server.request_log import RequestLog
 
 __all__ = ["PIECE", "Patience", "Shared", "Streams", "hold_little", "in_time"]
 
@@ -44,12 +44,10 @@ class Streams:
 
     Args:
         options: the server's settings.
-        metrics: where to count.
     """
 
-    def __init__(self, options: ServerOptions, metrics: Metrics) -> None:
+    def __init__(self, options: ServerOptions) -> None:
         self._options = options
-        self._metrics = metrics
         self._open = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -109,7 +107,7 @@ class Streams:
         encoder: Encoder,
         headers: dict[str, str],
         *,
-        arrived: float,
+        account: Account,
         at_once: bool = False,
     ) -> web.StreamResponse:
         """Answer `request` with what `utterance` says.
@@ -119,7 +117,7 @@ class Streams:
             utterance: is over when this returns or raises.
             encoder: makes the body of it.
             headers: of the answer; the encoder's type is added unless they have one.
-            arrived: when the request came, by `time.monotonic()`.
+            account: of the request; it is told the end.
             at_once: send the headers now, rather than with the first audio. What fails before
                 any audio is then no proper error any more.
 
@@ -131,19 +129,16 @@ class Streams:
         response.headers["X-Accel-Buffering"] = "no"  # nginx: pass every chunk on at once
         async with utterance:
             try:
-                playing = self._play(request, response, utterance, encoder, at_once)
-                finished = await in_time(playing, self._options.max_stream_seconds)
+                playing = self._play(request, response, utterance, encoder, account, at_once)
+                account.finished(await in_time(playing, self._options.max_stream_seconds))
             except SpeechError as error:
-                self._metrics.request_ended("failed")
+                account.ended("failed", error.code)
                 if not response.prepared:
                     raise
                 await self._break_off(request, response, encoder.fail(error), error)
             except (ConnectionError, asyncio.CancelledError):
-                self._metrics.request_ended("left")
+                account.ended("left")
                 raise
-            else:
-                seconds = time.monotonic() - arrived
-                self._metrics.finished(finished, seconds, finished.samples / SAMPLE_RATE)
             finally:
                 if request.transport is not None:
                     self.sending.discard(request.transport)
@@ -155,6 +150,7 @@ class Streams:
         response: web.StreamResponse,
         utterance: Utterance,
         encoder: Encoder,
+        account: Account,
         at_once: bool,
     ) -> Finished:
         events: AsyncIterator[Event] = aiter(utterance)
@@ -168,6 +164,7 @@ class Streams:
         with Patience(transport, self._options.write_timeout) as patience:
             while not isinstance(event, Finished):
                 if isinstance(event, AudioChunk):
+                    account.handed_out(len(event.samples))
                     data = encoder.encode(event.samples)
                     await self._write(request, response, data, patience)
                 event = await anext(events)
@@ -190,7 +187,7 @@ class Streams:
         self, request: web.Request, response: web.StreamResponse, last: bytes, error: SpeechError
     ) -> None:
         # The status is sent; an unfinished body is the only way left to say that it failed.
-        logger.warning("request %s broke off: %s", request[REQUEST_ID], error.message)
+        logger.warning("the answer broke off: %s", error.message)
         if (transport := request.transport) is None:
             return
         try:
@@ -208,12 +205,14 @@ class Shared:
         synthesizer: returns what speaks, or raises why nothing does.
         options: the server's settings.
         metrics: where to count.
+        log: what makes accounts of requests.
         streams: what sends, and what a stopping server waits for.
     """
 
     synthesizer: Callable[[], Synthesizer]
     options: ServerOptions
     metrics: Metrics
+    log: RequestLog
     streams: Streams
 
 

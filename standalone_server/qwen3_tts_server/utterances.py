@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from qwen3_tts_live.backend import to_the_end
 from qwen3_tts_live.synthesizer import SessionOptions, Utterance
+from qwen3_tts_server.accounts import Account
 from qwen3_tts_server.streaming import Shared
 
 __all__ = ["uttering"]
@@ -18,20 +19,23 @@ __all__ = ["uttering"]
 
 @asynccontextmanager
 async def uttering(
-    shared: Shared, text: str, options: SessionOptions, session_id: str | None = None
+    shared: Shared,
+    account: Account,
+    text: str,
+    options: SessionOptions,
+    session_id: str | None = None,
 ) -> AsyncIterator[Utterance]:
     """Yield an utterance of `text`, which waits for nobody unless it has a session's id.
 
     Raises:
         SpeechError: there is no room for it, or the options make no sense.
     """
-    with shared.metrics.refusals():
-        name = session_id or f"speech-{secrets.token_hex(8)}"
-        session = await shared.synthesizer().open_session(session_id=name)
+    account.asks(options, session_id or "")
+    account.text(text)
+    name = session_id or f"speech-{secrets.token_hex(8)}"
+    session = await shared.synthesizer().open_session(session_id=name)
     try:
-        with shared.metrics.refusals():
-            utterance = session.utter(text, options=options)
-        yield utterance
+        yield session.utter(text, options=options)
     finally:
         if session_id is None:
             await to_the_end(session.aclose())

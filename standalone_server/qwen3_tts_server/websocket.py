@@ -49,6 +49,7 @@ class WebSocketApi:
         self.synthesizer = shared.synthesizer
         self.options = shared.options
         self.metrics = shared.metrics
+        self.log = shared.log
         self.streams = shared.streams
         self.heartbeat = _HEARTBEAT
         self._peers: set[Peer] = set()
@@ -76,11 +77,12 @@ class WebSocketApi:
         peer = Peer(self, request, socket)
         self._peers.add(peer)
         try:
-            await peer.run(hello)
+            with self.metrics.connection(request.path):
+                await peer.run(hello)
         except* ConnectionError:
             pass  # it left: there is nobody to tell
         except* Exception:
-            logger.exception("connection %s failed", request[REQUEST_ID])
+            logger.exception("the connection failed")
             await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"the server failed")
         finally:
             self._peers.discard(peer)
@@ -218,7 +220,13 @@ class Peer:
                 raise wire.Malformed("binary messages come from the server alone")
             await self._take(wire.parse_from_client(message.data))
         except wire.Malformed as error:
-            await self.send(wire.error_message(error, **error.references))
+            told = wire.error_message(
+                error,
+                request=error.references.get("request"),
+                utterance=error.references.get("utterance"),
+                request_id=self.request[REQUEST_ID],
+            )
+            await self.send(told)
 
     async def _take(self, message: wire.ClientMessage) -> None:
         if isinstance(message, wire.Taken):

@@ -29,6 +29,8 @@ from qwen3_tts_live.synthesizer import (
     Utterance,
 )
 from qwen3_tts_server.access import session_id
+from qwen3_tts_server.logs import named
+from qwen3_tts_server.problems import REQUEST_ID
 from qwen3_tts_server.streaming import PIECE, in_time
 from qwen3_tts_server.text import chosen_normalizer, read_chosen
 
@@ -115,7 +117,9 @@ class PeerSession:
             await self.peer.api.synthesizer().open_session(options, session_id=seam_id)
         except SpeechError as error:
             self._failure = error
-            await self.peer.send(wire.error_message(error, request=message.request))
+            name = self.peer.request[REQUEST_ID]
+            answer = wire.error_message(error, request=message.request, request_id=name)
+            await self.peer.send(answer)
             return
         if self._id is None:
             self._name, self._id = name, seam_id
@@ -131,13 +135,16 @@ class PeerSession:
             return
         self._speaking.add(speaking)
         wanted = message.options or self._options
-        try:
-            with self.peer.api.metrics.refusals():
+        account = speaking.account
+        account.asks(wanted, self._id or "")
+        with named(account.request_id):
+            try:
                 utterance = await self._utterance(wanted)
-        except SpeechError as error:
-            await speaking.fail(error)
-        else:
-            speaking.begin(utterance, wanted.max_lead)
+            except SpeechError as error:
+                account.ended("refused", error.code)
+                await speaking.fail(error)
+            else:
+                speaking.begin(utterance, wanted.max_lead)
 
     async def _utterance(self, wanted: wire.Options) -> Utterance:
         if self._id is None:
@@ -209,6 +216,7 @@ class Speaking:
         ended: its end was sent; nothing follows.
         sent: samples.
         taken: samples, as far as the client has said.
+        account: what is counted and logged of it.
     """
 
     def __init__(self, session: PeerSession, number: int) -> None:
@@ -219,7 +227,8 @@ class Speaking:
         self._utterance: Utterance | None = None
         self._input_ended = False
         self._window: float | None = None  # samples that may be outstanding
-        self._arrived = time.monotonic()
+        peer = session.peer
+        self.account = peer.api.log.utterance(peer.request, number)
 
     @property
     def utterance_id(self) -> str:
@@ -249,6 +258,7 @@ class Speaking:
                     if self._input_ended:
                         raise InvalidRequestError("its text had ended; queue another utterance")
                     self._utterance.push_text(message.text)
+                    self.account.text(message.text)
                 except SpeechError as error:
                     await self.fail(error)
 
@@ -261,13 +271,16 @@ class Speaking:
 
     def abandon(self) -> None:
         """Stop it: nobody is there to hear it."""
+        self.account.ended("left")  # unless it has ended
         if self._utterance is not None:
             self._utterance.cancel()
 
     async def fail(self, error: SpeechError) -> None:
         """End it with an error."""
+        self.account.ended("failed", error.code)
         self.abandon()
-        await self._end(wire.error_message(error, utterance=self.number))
+        name = self.account.request_id
+        await self._end(wire.error_message(error, utterance=self.number, request_id=name))
         self.session.forget(self)
 
     async def stop(self) -> None:
@@ -290,10 +303,9 @@ class Speaking:
                 async with utterance:
                     await in_time(self._send(utterance), api.options.max_stream_seconds)
         except SpeechError as error:
-            api.metrics.request_ended("failed")
             await self.fail(error)
         except (ConnectionError, asyncio.CancelledError):
-            api.metrics.request_ended("left")
+            self.account.ended("left")
             raise
 
     async def _send(self, utterance: Utterance) -> None:
@@ -317,6 +329,7 @@ class Speaking:
         peer = self.session.peer
         match event:
             case AudioChunk():
+                self.account.handed_out(len(event.samples))
                 data = event.data
                 for start in range(0, len(data), PIECE):
                     piece = data[start : start + PIECE]
@@ -332,8 +345,7 @@ class Speaking:
                 )
                 await peer.send_in_turn(self, mark.dump())
             case Finished():
-                seconds = time.monotonic() - self._arrived
-                peer.api.metrics.finished(event, seconds, event.samples / SAMPLE_RATE)
+                self.account.finished(event)
                 await self._finish(event)
 
     async def _finish(self, finished: Finished) -> None:
@@ -347,6 +359,7 @@ class Speaking:
                 samples=self.sent,
                 queue_seconds=finished.queue_seconds,
                 ttfb_seconds=finished.ttfb_seconds,
+                ttfa_seconds=finished.ttfa_seconds,
             )
         )
         if self._window is None or self.taken == self.sent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -22,7 +23,7 @@ from qwen3_tts_live.cli import main
 from qwen3_tts_live.errors import BackendUnavailableError, InvalidRequestError
 from qwen3_tts_live.factory import open_synthesizer
 from qwen3_tts_server.command import engine_address
-from qwen3_tts_server.options import ServerOptions
+from qwen3_tts_server.options import ServerOptions, add_arguments, from_arguments
 
 COMMAND = [sys.executable, "-m", "qwen3_tts_live"]
 
@@ -146,6 +147,32 @@ def server() -> Iterator[tuple[subprocess.Popen[str], int]]:
         process.kill()
     process.wait()
     process.stderr.close()
+
+
+def test_serve_logs_json_to_the_last_line(tmp_path: Path) -> None:
+    environ = os.environ | {"LOG_FORMAT": "json"}
+    with subprocess.Popen(
+        [*COMMAND, "serve", "--unix", str(tmp_path / "tts.sock"), "--log-level", "debug"],
+        env=environ,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(json.loads(line))
+            if "speaks at" in lines[-1]["message"]:
+                process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+    assert lines[-1]["message"] == "stopped"
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
+
+
+def test_an_unknown_log_format_is_refused() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser, {"LOG_FORMAT": "xml"})
+    with pytest.raises(InvalidRequestError, match="known: text, json"):
+        from_arguments(parser.parse_args([]))
 
 
 def request(port: int, text: str) -> urllib.request.Request:
