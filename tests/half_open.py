@@ -88,9 +88,9 @@ class Scene:
             socket = await self.there.ws_connect(path, protocols=[wire.SUBPROTOCOL])
             await socket.receive()
         await (await self.there.get("/ready")).read()
-        ours = Settings(heartbeat=1.0, dial_timeout=0.5, answer_timeout=0.5)
+        ours = Settings(heartbeat=2.0, answer_timeout=2.0)
         self.client = await RemoteSynthesizer.open(f"ws://{self.address}", settings=ours)
-        other = Settings(answer_timeout=0.5)  # not the same, so a connection of its own
+        other = Settings(answer_timeout=2.5)  # not the same, so a connection of its own
         self.leaving = await RemoteSynthesizer.open(f"ws://{self.address}", settings=other)
         await self.leaving.open_session()
         self.utterance = (await self.client.open_session()).utter("from our client")

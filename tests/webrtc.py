@@ -122,8 +122,14 @@ class Listener:
         self._channel.send(json.dumps(message))
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something that the other end does; the test's timeout is the limit."""
+        """Wait for something that the other end does; the test's timeout is the limit.
+
+        Raises:
+            ConnectionError: the other end is gone, so it will never do it.
+        """
         while not condition():
+            if self._connection.connectionState in ("failed", "closed"):
+                raise ConnectionError(f"the connection is {self._connection.connectionState}")
             await asyncio.sleep(0.01)
 
     async def until_message(self, kind: str) -> dict[str, Any]:

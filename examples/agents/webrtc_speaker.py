@@ -117,6 +117,7 @@ class Peer:
         self._channel: Any = None  # aiortc's, once the browser has opened it
         self._messages: asyncio.Queue[str | bytes] = asyncio.Queue()
         self._utterances: asyncio.Queue[Utterance] = asyncio.Queue()
+        self._answered = asyncio.Event()
         self._arrived = asyncio.Event()
         self._gone = asyncio.Event()
         self.connection.addTrack(self._track)
@@ -127,6 +128,7 @@ class Peer:
         """Accept an offer; the answer holds every address, so nothing needs to follow it."""
         await self.connection.setRemoteDescription(offer)
         await self.connection.setLocalDescription(await self.connection.createAnswer())
+        self._answered.set()
         return self.connection.localDescription
 
     async def run(self) -> None:
@@ -143,10 +145,12 @@ class Peer:
 
     def leave(self) -> None:
         """Make `run` end."""
+        self._answered.set()
         self._arrived.set()
         self._gone.set()
 
     async def _until_gone(self) -> None:
+        await self._answered.wait()  # it cannot connect before: that must not use up its time
         try:
             async with asyncio.timeout(self._patience):
                 await self._arrived.wait()

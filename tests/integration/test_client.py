@@ -383,9 +383,8 @@ async def test_a_cut_connection_is_dialled_again_at_once_and_sessions_go_on() ->
 
 
 async def test_a_connection_that_goes_dead_without_a_word_is_noticed() -> None:
-    settings = Settings(
-        heartbeat=0.2, answer_timeout=0.05, dial_timeout=0.2, first_delay=0.01, longest_delay=0.02
-    )
+    # No shorter: a busy machine would lose the connection before it goes dead.
+    settings = Settings(heartbeat=1.0, answer_timeout=1.0, first_delay=0.01, longest_delay=0.02)
     backend = ScriptedBackend(free=False)
     async with behind_a_cable(backend, settings) as (one, cable):
         session = await one.open_session()

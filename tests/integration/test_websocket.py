@@ -17,6 +17,7 @@ from qwen3_tts_live.session import LiveSynthesizer
 from qwen3_tts_server.app import Server
 from qwen3_tts_server.options import ServerOptions
 from raw_client import Audio, RawClient
+from raw_http import RawHttp, upgrade
 
 LONG = "x" * 4000  # a chunk a character: more than any lead
 
@@ -593,9 +594,11 @@ async def test_a_client_that_asks_without_reading_the_answers_is_cut_off() -> No
 async def test_a_client_that_gives_no_sign_of_life_is_given_up() -> None:
     async with running() as one:
         one.server._websocket.heartbeat = 0.1
-        async with one.client(autoping=False) as client:
-            await client.hear(wire.Hello)
-            await one.until(lambda: not one.server._websocket._peers)
+        client = RawHttp(one.port)  # answers no ping, and may be as late as it likes
+        reader = await client.send(upgrade(wire.PATH))
+        assert (await reader.read()).startswith(b"HTTP/1.1 101")  # until the server hangs up
+        await one.until(lambda: not one.server._websocket._peers)
+        client.leave()
 
 
 async def test_an_utterance_that_takes_too_long_is_cut_off() -> None:
