@@ -23,8 +23,8 @@ __all__ = ["RequestLog"]
 
 logger = logging.getLogger(__name__)
 
-# Asked every few seconds by machines: only for whoever asks for more.
-_QUIET = frozenset({"/health", "/ready", "/metrics"})
+# Asked every few seconds by machines, or by the dozen with one page: only for whoever asks for more.
+_QUIET = ("/health", "/ready", "/metrics", "/static/")
 # What proxies and tracing libraries make; anything else could forge a line of a log.
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -72,7 +72,7 @@ class RequestLog:
                 return response
             finally:
                 fields = self._fields(request, response)
-                level = logging.DEBUG if request.path in _QUIET else logging.INFO
+                level = logging.DEBUG if request.path.startswith(_QUIET) else logging.INFO
                 seconds = time.monotonic() - started
                 _log(level, request, request.method, name, seconds, fields)
 

@@ -33,8 +33,9 @@ async def test_a_request_is_one_line_that_tells_neither_the_text_nor_the_client(
     await running.interrupt("somebody")
     async with running.client.get("/nowhere%0Aforged") as response:
         assert response.status == 404
-    async with running.client.get("/ready") as response:
-        assert response.status == 200
+    for often in ("/ready", "/metrics", "/static/app.js"):
+        async with running.client.get(often) as response:
+            assert response.status == 200
     lines = [record.getMessage() for record in caplog.records if "request=" in record.getMessage()]
     assert [line.split()[:3] for line in lines] == [
         ["POST", "/tts/stream", "200"],
