@@ -25,6 +25,7 @@ import aiohttp
 from qwen3_tts_live import wire
 from qwen3_tts_live.audio import PcmSamples
 from qwen3_tts_live.errors import (
+    GIVE_A_KEY,
     BackendError,
     BackendUnavailableError,
     ConnectionLostError,
@@ -332,7 +333,7 @@ class Connection:
 def _refusal(address: str, error: aiohttp.WSServerHandshakeError) -> SpeechError:
     """Return what an HTTP status in place of a WebSocket means."""
     if error.status in (401, 403):
-        return InvalidRequestError(f"{address} refused us ({error.status}): is the API key right?")
+        return InvalidRequestError(f"{address} refused us ({error.status}): {GIVE_A_KEY}")
     if error.status in (429, 503):
         wait = error.headers.get("Retry-After", "") if error.headers else ""
         return OverloadedError(

@@ -24,6 +24,7 @@ wire. An utterance raises at most one of these, once, and then it is over.
 from __future__ import annotations
 
 __all__ = [
+    "GIVE_A_KEY",
     "BackendCrashedError",
     "BackendError",
     "BackendUnavailableError",
@@ -40,6 +41,12 @@ __all__ = [
     "UnknownVoiceError",
     "VoiceExistsError",
 ]
+
+
+#: What to do about a server that refuses us.
+GIVE_A_KEY = (
+    "give one of its keys with --engine-key-file FILE or ENGINE_API_KEY, or as api_key in Python"
+)
 
 
 class SpeechError(Exception):

@@ -92,7 +92,9 @@ async def _opened_unless(stopping: asyncio.Event, options: ServerOptions) -> Syn
     )
     # What is said about Qwen3-TTS means nothing to the other engines, and its defaults are ours.
     qwen = options.qwen if address.startswith("qwen:") else None
-    opening = asyncio.create_task(open_synthesizer(address, limits=limits, qwen=qwen))
+    opening = asyncio.create_task(
+        open_synthesizer(address, limits=limits, qwen=qwen, api_key=options.engine_key)
+    )
     told = asyncio.create_task(stopping.wait())
     try:
         await asyncio.wait((opening, told), return_when=asyncio.FIRST_COMPLETED)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from qwen3_tts_live.cli.engine_flags import add_engine_key_flags, engine_key
 from qwen3_tts_live.cli.qwen_flags import add_qwen_flags, qwen_options
 from qwen3_tts_live.cli.text_flags import add_text_flags, normalizer_settings
 from qwen3_tts_live.errors import InvalidRequestError
@@ -38,6 +39,7 @@ class ServerOptions:
     """What the server runs with; the fields are the flags, see `serve --help`."""
 
     engine: str = "auto"
+    engine_key: str | None = field(default=None, repr=False)
     model_path: str | None = None
     qwen: QwenOptions = _QWEN
     text: NormalizerSettings = _TEXT
@@ -101,6 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] = 
         "openai+http://HOST/v1, or auto: Qwen3-TTS where --model-path names a checkpoint and "
         "torch is installed, else the embedded voice (default: %(default)s)",
     )
+    add_engine_key_flags(speech, environ)
     speech.add_argument(
         "--model-path",
         metavar="PATH_OR_REPO_ID",
@@ -266,6 +269,7 @@ def from_arguments(arguments: argparse.Namespace) -> ServerOptions:
         "qwen": qwen_options(arguments, _QWEN),
         "text": normalizer_settings(arguments),
         "voice_aliases": dict(map(_alias, arguments.voice_alias)),
+        "engine_key": engine_key(arguments),
         "api_keys": _keys(arguments),
         "cors_origins": tuple(arguments.cors_origins),
         "allowed_hosts": tuple(arguments.allowed_hosts),

@@ -23,6 +23,7 @@ import aiohttp
 from qwen3_tts_live.backend import BackendEvent, Pcm, Segment
 from qwen3_tts_live.backends.openai_stream import decoder_for
 from qwen3_tts_live.errors import (
+    GIVE_A_KEY,
     BackendCrashedError,
     BackendError,
     BackendUnavailableError,
@@ -252,6 +253,8 @@ async def _refusal(response: aiohttp.ClientResponse) -> SpeechError:
         return ConnectionLostError(text)
     if status >= 500:
         return BackendError(text)
+    if status in (401, 403):
+        return InvalidRequestError(f"{text}; {GIVE_A_KEY}")
     return InvalidRequestError(text)
 
 

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from qwen3_tts_live.cli.calls import REPLIES, Calls, Heard
+from qwen3_tts_live.cli.engine_flags import add_engine_key_flags, engine_key
 from qwen3_tts_live.cli.qwen_flags import add_qwen_flags, qwen_options
 from qwen3_tts_live.errors import InvalidRequestError
 from qwen3_tts_live.factory import SCHEMES, QwenOptions, open_synthesizer
@@ -84,6 +85,7 @@ class Bench:
             default="preview:",
             help=f"what speaks (default: %(default)s); examples: {', '.join(SCHEMES.values())}",
         )
+        add_engine_key_flags(parser)
         parser.add_argument(
             "--calls",
             metavar="N,N,...",
@@ -125,7 +127,8 @@ class Bench:
         options = SessionOptions(voice=arguments.voice, language=arguments.language)
         qwen = qwen_options(arguments, QwenOptions())
         sys.stderr.write(f"opening {arguments.engine}\n")
-        async with await open_synthesizer(arguments.engine, qwen=qwen) as synthesizer:
+        opening = open_synthesizer(arguments.engine, qwen=qwen, api_key=engine_key(arguments))
+        async with await opening as synthesizer:
             calls = Calls(synthesizer, options, replies)
             # The first reply loads what all later ones find.
             if errors := (await calls.hold(1, 0.1)).errors:

@@ -13,6 +13,7 @@ from typing import Protocol, TextIO
 import soundfile
 
 from qwen3_tts_live.audio import SAMPLE_RATE, AudioChunk, PcmSamples
+from qwen3_tts_live.cli.engine_flags import add_engine_key_flags, engine_key
 from qwen3_tts_live.cli.qwen_flags import QWEN_FLAGS, add_qwen_flags, qwen_options
 from qwen3_tts_live.cli.text_flags import add_text_flags, normalizer_settings
 from qwen3_tts_live.errors import InvalidRequestError
@@ -45,6 +46,7 @@ class Say:
             default="preview:",
             help=f"what speaks (default: %(default)s); examples: {', '.join(SCHEMES.values())}",
         )
+        add_engine_key_flags(parser)
         names = ", ".join(f"{name} ({code})" for name, code in LANGUAGES.items())
         parser.add_argument(
             "--language", default="Auto", help=f"Auto (default) goes by the script; or {names}"
@@ -102,7 +104,8 @@ class Say:
                 return 0
         output = arguments.output or "out.wav"
         qwen = qwen_options(arguments, QwenOptions())
-        async with await open_synthesizer(arguments.engine, qwen=qwen) as synthesizer:
+        opening = open_synthesizer(arguments.engine, qwen=qwen, api_key=engine_key(arguments))
+        async with await opening as synthesizer:
             session = await synthesizer.open_session(options)
             progress = _Progress(None if output == "-" else output)
             with _sink(output) as sink:
