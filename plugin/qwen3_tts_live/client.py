@@ -28,6 +28,7 @@ from qwen3_tts_live.errors import (
     QueueFullError,
     SpeechError,
 )
+from qwen3_tts_live.remote_voices import RemoteVoices
 from qwen3_tts_live.synthesizer import (
     InterruptReport,
     Mark,
@@ -288,6 +289,7 @@ class RemoteSynthesizer:
     def __init__(self, connection: Connection, held: AsyncExitStack) -> None:
         self._connection = connection
         self._held = held
+        self._voices = RemoteVoices(connection)
         self._sessions: dict[str, RemoteSession] = {}
         self._closed = False
 
@@ -315,13 +317,13 @@ class RemoteSynthesizer:
 
     @property
     def info(self) -> SynthesizerInfo:
-        """What the server can do."""
+        """What the server can do, as it last said: it says so again when voices come or go."""
         return info_of(self._connection.hello)
 
     @property
-    def voices(self) -> None:
-        """None: a server's voices are added to it by HTTP."""
-        return None
+    def voices(self) -> RemoteVoices | None:
+        """The server's voices as far as they can be added and removed; None where it cannot."""
+        return None if self._connection.hello.added is None else self._voices
 
     @property
     def status(self) -> SynthesizerStatus:
@@ -354,7 +356,7 @@ class RemoteSynthesizer:
 
     async def aclose(self) -> None:
         """Close every session, and hang up unless others use the connection."""
-        self._closed = True
+        self._closed = self._voices.closed = True
         await asyncio.gather(*(session.aclose() for session in list(self._sessions.values())))
         await self._held.aclose()
 

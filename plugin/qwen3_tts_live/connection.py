@@ -97,7 +97,11 @@ class Connection:
         self.generation = 0
         self.users = 0
         self._address = address
-        self._api_key = api_key
+        # By the id a balancer before several servers spreads connections, and not by the address,
+        # which all that run on one machine share.
+        self._headers = {"X-Client-Id": f"ws-{secrets.token_hex(8)}"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
         self._settings = settings
         self._greeted = False
         self._generations = itertools.count(1)
@@ -145,7 +149,7 @@ class Connection:
             SpeechError: what the server answered.
         """
         if not self.generation:
-            raise self._lost("not connected")
+            raise self.lost("not connected")
         number = self.new_number()
         future = self._asked[number] = asyncio.get_running_loop().create_future()
         self.send(message(number))
@@ -154,7 +158,7 @@ class Connection:
                 answer = await future
         except TimeoutError as error:
             limit = self._settings.answer_timeout
-            raise self._lost(f"no answer within {limit:g} s") from error
+            raise self.lost(f"no answer within {limit:g} s") from error
         finally:
             del self._asked[number]
         if not isinstance(answer, kind):
@@ -166,11 +170,31 @@ class Connection:
         if self.generation:
             self._listeners[utterance] = listener
         else:
-            listener.failed(self._lost("not connected"))
+            listener.failed(self.lost("not connected"))
 
     def forget(self, utterance: int) -> None:
         """Drop whatever still comes about an utterance."""
         self._listeners.pop(utterance, None)
+
+    def lost(self, reason: str) -> ConnectionLostError:
+        """Return the error for a server that cannot be reached at the moment."""
+        return ConnectionLostError(
+            f"no connection to {self._address}: {reason}; it is being tried again",
+            retry_after=self._settings.first_delay,
+        )
+
+    @property
+    def http_address(self) -> str:
+        """Where the server's HTTP routes are, without a slash at the end."""
+        unix = self._address.startswith("unix:")
+        return "http://localhost" if unix else self._address.rstrip("/").replace("ws", "http", 1)
+
+    def client(self) -> aiohttp.ClientSession:
+        """Return a new HTTP client of the server, with the key."""
+        path = self._address.removeprefix("unix:")
+        unix = path != self._address
+        connector = aiohttp.UnixConnector(path) if unix else aiohttp.TCPConnector()
+        return aiohttp.ClientSession(connector=connector, headers=self._headers)
 
     async def aclose(self) -> None:
         """Hang up."""
@@ -182,7 +206,7 @@ class Connection:
     async def _run(self) -> None:
         """Dial, serve, and dial again, until it is cancelled."""
         delay = self._settings.first_delay
-        async with self._client() as client:
+        async with self.client() as client:
             while True:
                 try:
                     socket = await self._dial(client)
@@ -198,24 +222,11 @@ class Connection:
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))
                 delay = min(2 * delay, self._settings.longest_delay)
 
-    def _client(self) -> aiohttp.ClientSession:
-        # By it a balancer before several servers spreads connections, and not by the address, which
-        # all that run on one machine share.
-        headers = {"X-Client-Id": f"ws-{secrets.token_hex(8)}"}
-        if self._api_key:
-            headers["Authorization"] = f"Bearer {self._api_key}"
-        path = self._address.removeprefix("unix:")
-        unix = path != self._address
-        connector = aiohttp.UnixConnector(path) if unix else aiohttp.TCPConnector()
-        return aiohttp.ClientSession(connector=connector, headers=headers)
-
     async def _dial(self, client: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
-        unix = self._address.startswith("unix:")
-        base = "ws://localhost" if unix else self._address.rstrip("/")
         try:
             async with asyncio.timeout(self._settings.dial_timeout):
                 socket = await client.ws_connect(
-                    base + wire.PATH,
+                    self.http_address + wire.PATH,
                     protocols=[wire.SUBPROTOCOL],
                     heartbeat=self._settings.heartbeat,
                     max_msg_size=0,  # a server may say a long thing; it is we who chose it
@@ -312,22 +323,16 @@ class Connection:
             self._attempt = asyncio.get_running_loop().create_future()
         listeners, self._listeners = self._listeners, {}
         for listener in listeners.values():
-            listener.failed(self._lost(reason))
+            listener.failed(self.lost(reason))
         for answer in self._asked.values():
             if not answer.done():
-                answer.set_exception(self._lost(reason))
+                answer.set_exception(self.lost(reason))
 
     def _attempt_failed(self, error: SpeechError) -> None:
         # Who had a connection before gets what says so: it may be back in a moment.
-        self._attempt.set_exception(self._lost(error.message) if self._greeted else error)
+        self._attempt.set_exception(self.lost(error.message) if self._greeted else error)
         self._attempt.exception()  # it is no fault if nobody waits for it
         self._attempt = asyncio.get_running_loop().create_future()
-
-    def _lost(self, reason: str) -> ConnectionLostError:
-        return ConnectionLostError(
-            f"no connection to {self._address}: {reason}; it is being tried again",
-            retry_after=self._settings.first_delay,
-        )
 
 
 def _refusal(address: str, error: aiohttp.WSServerHandshakeError) -> SpeechError:

@@ -24,7 +24,6 @@ wire. An utterance raises at most one of these, once, and then it is over.
 from __future__ import annotations
 
 __all__ = [
-    "GIVE_A_KEY",
     "BackendCrashedError",
     "BackendError",
     "BackendUnavailableError",

@@ -177,13 +177,17 @@ class _ServerMessage(_Message):
 
 
 class Hello(_ServerMessage):
-    """What the server can do: its first message, and again when that changes."""
+    """What the server can do: its first message, and again when that changes.
+
+    `added` are the voices that can be removed; None where voices cannot be added.
+    """
 
     type: Literal["hello"] = "hello"
     model: str
     sample_rate: int
     languages: tuple[str, ...]
     voices: tuple[str, ...]
+    added: tuple[str, ...] | None = None
     limits: Limits
 
 

@@ -100,12 +100,14 @@ class WebSocketApi:
 
     def hello(self) -> wire.Hello:
         """Return what the server can do at the moment."""
-        info = self.synthesizer().info
+        synthesizer = self.synthesizer()
+        info, library = synthesizer.info, synthesizer.voices
         return wire.Hello(
             model=info.model,
             sample_rate=info.sample_rate,
             languages=info.languages,
             voices=info.voices,
+            added=None if library is None else library.names,
             limits=wire.Limits(max_text=self.options.max_text, max_queued=self.options.max_queued),
         )
 
