@@ -39,7 +39,7 @@ _CHANGING = frozenset({hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH, hdrs.METH
 #: A browser cannot set headers of a WebSocket: it offers the key as a subprotocol of this form.
 KEY_SUBPROTOCOL = "api-key."
 
-_CORS_HEADERS = "Authorization, Content-Type, X-API-Key, X-Client-Id"
+_CORS_HEADERS = "Authorization, Content-Type, X-API-Key, X-Client-Id, X-Request-Id"
 _CORS_EXPOSED = "Retry-After, X-Audio-Format, X-Queue-Position, X-Request-Id"
 
 

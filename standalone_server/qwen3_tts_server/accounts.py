@@ -115,8 +115,9 @@ class Account:
     @property
     def fields(self) -> dict[str, object]:
         """What the log tells of it: who asks is hashed, and what is said is not among it."""
+        seconds = self._samples / SAMPLE_RATE
         found: dict[str, object] = {"outcome": self.outcome} | self._asked
-        found |= {"characters": self._characters, "audio_seconds": self._samples / SAMPLE_RATE}
+        found |= {"characters": self._characters, "audio_seconds": round(seconds, 3)}
         if self.code:
             found["code"] = self.code
         if (end := self._finished) is not None:

@@ -23,10 +23,10 @@ from prometheus_client.registry import Collector
 from qwen3_tts_live.audio import SAMPLE_RATE
 from qwen3_tts_live.synthesizer import EngineMetrics, Finished, InterruptReport, Synthesizer
 
-__all__ = ["STATES", "Metrics"]
+__all__ = ["Metrics"]
 
-#: What a server may be.
-STATES = ("loading", "ready", "draining", "stalled", "failed")
+_STATES = ("loading", "ready", "draining", "stalled", "failed")
+_OUTCOMES = ("completed", "interrupted", "failed", "left", "refused")
 
 _FAST = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _RATIO = (0.001, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 5.0)
@@ -75,6 +75,8 @@ class Metrics:
             return Histogram(name, what, buckets=buckets, registry=registry)
 
         self._requests = counter("tts_requests", "Speech requests by outcome", "outcome")
+        for outcome in _OUTCOMES:  # a rate needs a value before the first event
+            self._requests.labels(outcome)
         self._refusals = counter("tts_refusals", "Requests refused, by error code", "code")
         self._ttfb = histogram("tts_ttfb_seconds", "First text to first audio byte")
         self._ttfa = histogram("tts_ttfa_seconds", "First text to first audible sample")
@@ -92,7 +94,7 @@ class Metrics:
         self._queued = gauge("tts_queued_streams", "Utterances waiting")
         self._clients = gauge("tts_clients", "Clients remembered")
         self._sockets = gauge("tts_websocket_connections", "WebSockets open, by route", "path")
-        self._state = Enum("tts_state", "What /ready says", states=STATES, registry=registry)
+        self._state = Enum("tts_state", "What /ready says", states=_STATES, registry=registry)
         self._build = Info("tts_build", "What runs", registry=registry)
         self._version = version("qwen3-tts-live")
         self._engine = _EngineCollector()
