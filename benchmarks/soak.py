@@ -40,6 +40,11 @@ WARM_UP = 0.3
 # MiB that the memory's level may rise between the first and the last third of what follows the
 # warm-up: an allocator's breathing, and far below what a leak of 1 KiB a request comes to.
 MAY_GROW = 3.0
+# What there has to be as much of in the end as in the beginning.
+COUNTS = (
+    *("tasks", "fds", "threads", "processes"),
+    *("connections", "streams", "sessions", "utterances"),
+)
 POINTS = 60  # of each series in the result
 
 Sample = dict[str, float]
@@ -191,18 +196,13 @@ def judged(
         statistics.median(s["rss_mib"] for s in part) for part in (steady[:third], steady[-third:])
     ]
     grown = levels[1] - levels[0]
-    names = (
-        "tasks",
-        "fds",
-        "threads",
-        "processes",
-        "connections",
-        "streams",
-        "sessions",
-        "utterances",
-    )
-    left = {name: after[name] - before[name] for name in names if after[name] > before[name]}
-    wrong = [f"{count:g} more {name} than before" for name, count in left.items()]
+    differs = {name: after[name] - before[name] for name in COUNTS if after[name] != before[name]}
+    # Threads and files of pools may be fewer; a task that is missing has died.
+    wrong = [
+        f"{abs(by):g} {'more' if by > 0 else 'fewer'} {name} than before"
+        for name, by in differs.items()
+        if by > 0 or name == "tasks"
+    ]
     wrong += [f"memory rose by {grown:.1f} MiB"] if grown > MAY_GROW else []
     wrong += [f"{faults} faults"] if faults else []
     return {

@@ -121,10 +121,14 @@ class WebSocketApi:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_WATCH_EVERY)
-            if self._peers:
-                hello = self.hello()
-                for peer in list(self._peers):
-                    peer.start(partial(peer.greet, hello))
+            self.announce()
+
+    def announce(self) -> None:
+        """Tell every client what has changed, if anything has."""
+        if self._peers:
+            hello = self.hello()
+            for peer in self._peers:
+                peer.start(partial(peer.greet, hello))
 
     # ------------------------------------------------------------ sessions of all connections
 
@@ -202,8 +206,13 @@ class Peer:
             await self.send(hello)
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do something beside reading; it ends when the client leaves."""
-        task = self._group.create_task(self._quietly(work))
+        """Do something beside reading; it ends when the client leaves, and is not begun after."""
+        quietly = self._quietly(work)
+        try:
+            task = self._group.create_task(quietly)
+        except RuntimeError:  # how a group says that it is over
+            quietly.close()
+            return
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

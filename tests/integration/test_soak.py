@@ -29,10 +29,8 @@ async def test_a_short_soak_finds_a_server_that_stays_as_it_is() -> None:
 
 
 def sample(seconds: float, **held: float) -> dict[str, float]:
-    quiet = dict.fromkeys(
-        ("tasks", "fds", "threads", "processes", "connections", "streams", "sessions"), 5.0
-    )
-    return quiet | {"seconds": seconds, "utterances": 0.0, "rss_mib": 100.0, "objects": 1.0} | held
+    quiet = dict.fromkeys(soak.COUNTS, 5.0) | {"rss_mib": 100.0, "objects": 1.0}
+    return quiet | {"seconds": seconds} | held
 
 
 def test_a_leak_is_told_from_breathing() -> None:
@@ -43,3 +41,5 @@ def test_a_leak_is_told_from_breathing() -> None:
     found = soak.judged(quiet, leaking, sample(100, tasks=6, fds=4), 2)
     assert found["verdict"] == "1 more tasks than before; memory rose by 4.7 MiB; 2 faults"
     assert found["rss_slope_mib_per_hour"] == 360.0
+    died = soak.judged(quiet, breathing, sample(100, tasks=4, threads=4), 0)
+    assert died["verdict"] == "1 fewer tasks than before"

@@ -540,6 +540,25 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(stage: str) -> None:
         await one.until_idle()
 
 
+async def test_news_that_come_while_a_client_leaves_reach_the_others() -> None:
+    async with running(ScriptedBackend(free=False)) as one, one.client() as stays:
+        await stays.hear(wire.Hello)
+        async with one.client() as leaves:
+            await leaves.utter(await leaves.open(), "abc")
+            await one.until(lambda: bool(one.backend.running))
+            one.backend.stopping.clear()  # its work takes long to end, and so its leaving
+            leaves.vanish()
+            await one.until(lambda: one.synthesizer.status.queued == 0)
+            (peer,) = [x for x in one.server._websocket._peers if x._sessions]
+            await one.until(lambda: peer.request.transport is None)
+            await settle()
+            one.backend.voices = ("anna", "bert", "carl")
+            one.server._websocket.announce()
+            await stays.hear(wire.Hello, lambda hello: "carl" in hello.voices)
+            assert peer in one.server._websocket._peers
+            one.backend.stopping.set()
+
+
 async def test_the_last_to_leave_a_shared_session_closes_it() -> None:
     async with running(ScriptedBackend(free=False)) as one, one.client() as stays:
         session = await stays.open("shared")
