@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextvars import ContextVar, copy_context
 
 import numpy as np
 import pytest
@@ -343,20 +342,6 @@ def test_a_runaway_is_cut_with_a_fade_and_a_counted_and_logged_reason(
     assert np.all(np.diff(last[-480:].astype(int)) <= 0)
     assert bench.core.metrics().ended == {reason: 1}
     assert reason in caplog.text
-
-
-def test_what_is_logged_about_a_speech_is_logged_in_the_context_of_its_request(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    asked_by: ContextVar[str] = ContextVar("asked_by", default="nobody")
-    logged_for: list[str] = []
-    caplog.handler.addFilter(lambda record: logged_for.append(asked_by.get()) is None)
-    bench = Bench(FakeRunner(endless=True))
-    context = copy_context()
-    context.run(asked_by.set, "anna")
-    context.run(bench.submit, 1, 5, limits=GuardLimits(max_frames=3))
-    bench.run()
-    assert logged_for == ["anna"]
 
 
 def test_a_speech_that_ends_by_itself_is_not_faded(bench: Bench) -> None:

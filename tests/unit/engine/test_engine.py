@@ -7,6 +7,7 @@ import gc
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 import numpy as np
 import pytest
@@ -238,3 +239,20 @@ async def test_finished_speeches_are_forgotten() -> None:
         for voice in range(1, 30):
             await heard(say(engine, voice, 2))
         assert await alive() <= 1
+
+
+async def test_what_the_engine_logs_of_a_speech_it_logs_in_the_context_that_asked_for_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked_by: ContextVar[str] = ContextVar("asked_by", default="nobody")
+    logged_for: list[str] = []
+    caplog.handler.addFilter(lambda record: logged_for.append(asked_by.get()) is None)
+    limits = GuardLimits(max_frames=3)
+    async with opened(FakeRunner(slots=2, endless=True)) as engine:
+        speeches = []
+        for name in ("anna", "bert"):
+            asked_by.set(name)
+            speeches.append(say(engine, 1, 5, limits=limits))
+        asked_by.set("somebody else")
+        await asyncio.gather(*(heard(speech) for speech in speeches))
+    assert sorted(logged_for) == ["anna", "bert"]
