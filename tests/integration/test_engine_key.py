@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,6 +15,8 @@ from qwen3_tts_live.cli import main
 from qwen3_tts_live.cli.engine_flags import add_engine_key_flags, engine_key
 from qwen3_tts_live.errors import InvalidRequestError
 from qwen3_tts_live.session import LiveSynthesizer
+from qwen3_tts_server.command import serve
+from qwen3_tts_server.options import ServerOptions, add_arguments, from_arguments
 from serving import serving
 
 KEY = "k" * 16
@@ -77,24 +77,22 @@ async def test_say_speaks_with_a_servers_key_and_says_what_to_do_without(
 
 
 async def test_serve_speaks_with_a_servers_key_and_ends_with_what_to_do_without(
-    locked: list[str],
+    locked: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    command = [sys.executable, "-m", "qwen3_tts_live", "serve", "--engine", locked[0]]
-    command += ["--host", "127.0.0.1", "--port", "0"]
-    processes = [
-        await asyncio.create_subprocess_exec(
-            *command, stderr=asyncio.subprocess.PIPE, env={**os.environ, "ENGINE_API_KEY": key}
-        )
-        for key in (KEY, "x" * 16)
-    ]
-    right, wrong = processes
-    _, said = await wrong.communicate()
-    assert wrong.returncode == 2
-    last = said.decode().splitlines()[-1]
-    assert last.startswith("error: ") and FLAGS in last and "x" * 16 not in said.decode()
-    assert right.stderr is not None
-    while b"scripted speaks at" not in (line := await right.stderr.readline()):
-        assert line, "it did not start"
-    right.terminate()
-    await right.communicate()
-    assert right.returncode == 0
+    def options(address: str, key: str) -> ServerOptions:
+        parser = argparse.ArgumentParser()
+        add_arguments(parser, {"ENGINE_API_KEY": key, "HOST": "127.0.0.1", "PORT": "0"})
+        return from_arguments(parser.parse_args(["--engine", address]))
+
+    caplog.set_level("INFO", "qwen3_tts_server")
+    for address in locked:
+        with pytest.raises(InvalidRequestError, match=FLAGS):
+            await serve(options(address, "x" * 16))
+        assert KEY not in repr(options(address, KEY))
+        caplog.clear()
+        serving_it = asyncio.create_task(serve(options(address, KEY)))
+        while "scripted speaks at" not in caplog.text:
+            assert not serving_it.done(), await serving_it
+            await asyncio.sleep(0.001)
+        serving_it.cancel()
+        await asyncio.wait([serving_it])
