@@ -18,6 +18,33 @@ PICTURES = Path(__file__).parents[1] / "out" / "screenshots"
 
 Serve = Callable[..., Awaitable[int]]
 
+# Every visible text with a contrast below 4.5 to 1 (WCAG AA).
+CONTRAST = """(() => {
+    const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    const over = (colors) => {
+        canvas.clearRect(0, 0, 1, 1);
+        for (const color of colors) { canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1); }
+        return [...canvas.getImageData(0, 0, 1, 1).data];
+    };
+    const luminance = (rgb) => [0.2126, 0.7152, 0.0722].reduce((sum, weight, i) => {
+        const c = rgb[i] / 255;
+        return sum + weight * (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    }, 0);
+    const weak = [];
+    for (const element of document.querySelectorAll('body *')) {
+        const text = [...element.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data.trim()).join('');
+        if (!text || !element.checkVisibility() || element.closest(':disabled, template')) continue;
+        const behind = [];
+        for (let at = element; at; at = at.parentElement) behind.unshift(getComputedStyle(at).backgroundColor);
+        const background = over(behind);
+        const ink = over([...behind, getComputedStyle(element).color]);
+        const [dark, light] = [luminance(background), luminance(ink)].sort((a, b) => a - b);
+        const ratio = (light + 0.05) / (dark + 0.05);
+        if (ratio < 4.5) weak.push(`${text.slice(0, 30)}: ${ratio.toFixed(2)}`);
+    }
+    return weak;
+})()"""
+
 
 class CountingBackend(ScriptedBackend):
     """Speaks a chunk a character, of samples that count up: a lost or doubled one is seen."""

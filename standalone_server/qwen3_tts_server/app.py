@@ -1,10 +1,8 @@
-"""The application: routes, lifetime, the pages. Owns nothing of how speech is made."""
+"""The application: its routes and its lifetime. Owns nothing of how speech is made."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.resources
-from pathlib import Path
 
 from aiohttp import web
 
@@ -12,6 +10,7 @@ from qwen3_tts_live import wire
 from qwen3_tts_live.errors import OverloadedError
 from qwen3_tts_live.synthesizer import Synthesizer
 from qwen3_tts_server import unix_socket
+from qwen3_tts_server.about import AboutApi
 from qwen3_tts_server.access import Access
 from qwen3_tts_server.deepgram_api import DeepgramApi
 from qwen3_tts_server.lag import LoopLag
@@ -19,9 +18,10 @@ from qwen3_tts_server.lost_peers import notice_lost
 from qwen3_tts_server.metrics import Metrics
 from qwen3_tts_server.omni_api import OmniApi
 from qwen3_tts_server.openai_api import OpenAiApi
+from qwen3_tts_server.openapi import OpenApi
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import add_headers, guard
-from qwen3_tts_server.progress import Progress
+from qwen3_tts_server.progress import DEAD, Progress, State
 from qwen3_tts_server.request_log import RequestLog
 from qwen3_tts_server.speech import SpeechApi
 from qwen3_tts_server.streaming import Shared, Streams
@@ -30,8 +30,6 @@ from qwen3_tts_server.voices import VoicesApi
 from qwen3_tts_server.websocket import WebSocketApi
 
 __all__ = ["Server"]
-
-_WEBUI = Path(str(importlib.resources.files("qwen3_tts_server"))) / "webui"
 
 
 class Server:
@@ -55,6 +53,8 @@ class Server:
             *OpenAiApi(shared).routes,
             *DeepgramApi(shared).routes,
             *OmniApi(shared).routes,
+            *AboutApi(shared, self._state).routes,
+            *OpenApi(options).routes,
         ]
         self._voices = VoicesApi(shared)
         self._runner: web.AppRunner | None = None
@@ -80,12 +80,6 @@ class Server:
                 web.post("/tts/text", TextApi(self._options).show),
                 *self._others,
                 *self._voices.routes,
-                web.get("/health", self._health),
-                web.get("/ready", self._ready),
-                web.get("/metrics", self._render_metrics),
-                web.get("/info", self._info),
-                web.get("/", self._index),
-                web.static("/static", _WEBUI),
             ]
         )
         return app
@@ -148,40 +142,13 @@ class Server:
             raise OverloadedError("the model is loading; /ready says when", retry_after=5.0)
         return self._opened
 
-    # ------------------------------------------------------------ small routes
-
     def alive(self) -> bool:
         """Return False once only a new process can help: the engine has died, or stands still."""
-        return self._state not in ("failed", "stalled")
+        return self._state() not in DEAD
 
-    @property
-    def _state(self) -> str:
+    def _state(self) -> State:
         if self.streams.draining:
             return "draining"
         if self._opened is None:
             return "loading"
         return self._progress.state(self._opened.status.engine)
-
-    async def _health(self, request: web.Request) -> web.Response:
-        body = {"status": self._state}
-        return web.json_response(body, status=200 if self.alive() else 503)
-
-    async def _ready(self, request: web.Request) -> web.Response:
-        body = {"status": self._state}
-        if body["status"] != "ready":
-            return web.json_response(body, status=503)
-        return web.json_response(body | {"model": self._synthesizer.info.model})
-
-    async def _info(self, request: web.Request) -> web.Response:
-        info, status = self._synthesizer.info, self._synthesizer.status
-        body = {"model": info.model, "sample_rate": info.sample_rate}
-        body |= {"languages": ["Auto", *info.languages], "voices": list(info.voices)}
-        body |= {"active": status.active, "queued": status.queued, "clients": status.sessions}
-        return web.json_response(body)
-
-    async def _render_metrics(self, request: web.Request) -> web.Response:
-        text = self._metrics.render(self._state, self._opened)
-        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4"})
-
-    async def _index(self, request: web.Request) -> web.FileResponse:
-        return web.FileResponse(_WEBUI / "index.html")

@@ -20,7 +20,7 @@ from qwen3_tts_live.errors import InvalidRequestError, SpeechError
 if TYPE_CHECKING:
     from av.container import OutputContainer
 
-__all__ = ["FORMATS", "Encoder", "EventStream", "encoder_for"]
+__all__ = ["CONTENT_TYPES", "FORMATS", "Encoder", "EventStream", "encoder_for"]
 
 Format = Literal["pcm", "wav", "flac", "opus", "mp3", "aac"]
 #: The names of the formats that are there at 24 kHz; the laws are for other rates.
@@ -41,6 +41,13 @@ _LAWS = {
     "mulaw-wav": ("audio/wav", "wav", "pcm_mulaw", {"fflags": "bitexact"}),
     "alaw-wav": ("audio/wav", "wav", "pcm_alaw", {"fflags": "bitexact"}),
 }
+#: What they are in a Content-Type.
+CONTENT_TYPES = (
+    f"audio/pcm;rate={SAMPLE_RATE}",
+    "audio/wav",
+    *(kind for kind, *_ in _COMPRESSED.values()),
+)
+
 _UNKNOWN_SIZE = 0xFFFFFFFF  # how a WAV says that it goes on until it ends
 
 

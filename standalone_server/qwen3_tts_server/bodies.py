@@ -14,6 +14,7 @@ from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 
 from qwen3_tts_live.errors import InvalidRequestError
+from qwen3_tts_live.text.languages import AUTO, LANGUAGES
 from qwen3_tts_server.problems import FieldError
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Body",
     "ClientId",
     "Language",
+    "LanguageName",
     "MoreText",
     "Text",
     "checked",
@@ -126,12 +128,22 @@ class MoreText(Body):
     text: str
 
 
-Language = Annotated[
-    str | None,
+LanguageName = Annotated[
+    str,
     Field(
-        description="`Auto` (the default), or Chinese, English, Japanese, Korean, German, French, "
-        "Russian, Portuguese, Spanish or Italian, as far as the engine speaks it; codes and locales "
-        "such as `zh` and `en-US` work too."
+        json_schema_extra={
+            "anyOf": [
+                {"enum": ["", AUTO, *LANGUAGES]},
+                {"pattern": f"^({'|'.join(LANGUAGES.values())})([-_][A-Za-z]+)?$"},
+            ]
+        }
+    ),
+]
+Language = Annotated[
+    LanguageName | None,
+    Field(
+        description="`Auto` if absent. A code or a locale, such as `zh` or `en-US`, will do. The "
+        "engine may have fewer languages: see GET /info."
     ),
 ]
 

@@ -13,12 +13,12 @@ from qwen3_tts_live.errors import InvalidRequestError
 from qwen3_tts_server.audio_formats import Encoder, encoder_for
 from qwen3_tts_server.problems import FieldError
 
-__all__ = ["Audio"]
+__all__ = ["BARE", "BIT_RATES", "ENCODINGS", "LINEAR_RATES", "Audio"]
 
-_LINEAR_RATES = (8_000, 16_000, 24_000, 32_000, 48_000)
+LINEAR_RATES = (8_000, 16_000, 24_000, 32_000, 48_000)
 _OPUS_RATES = (8_000, 16_000, 24_000, 48_000)
-# Our names of the formats, by encoding and container; the first container is the default.
-_FORMATS = {
+#: Our names of the formats, by encoding and container; the first container is the default.
+ENCODINGS = {
     "linear16": {"wav": "wav", "none": "pcm"},
     "mulaw": {"wav": "mulaw-wav", "none": "mulaw"},
     "alaw": {"wav": "alaw-wav", "none": "alaw"},
@@ -29,9 +29,9 @@ _FORMATS = {
 }
 _TELEPHONE = ("mulaw", "alaw")
 #: What a WebSocket can carry: bare samples, so that any message may be played or dropped.
-_BARE = ("linear16", *_TELEPHONE)
-# Bits a second. Encoders take the nearest that they have; libopus fails above.
-_BIT_RATES = (4_000, 256_000)
+BARE = ("linear16", *_TELEPHONE)
+#: Bits a second. Encoders take the nearest that they have; libopus fails above.
+BIT_RATES = (4_000, 256_000)
 _WITH_BIT_RATE = ("mp3", "opus", "aac")
 
 
@@ -50,8 +50,8 @@ class Audio:
         Raises:
             FieldError: it cannot be had.
         """
-        encoding = _choice(query, "encoding", "mp3", tuple(_FORMATS))
-        containers = _FORMATS[encoding]
+        encoding = _choice(query, "encoding", "mp3", tuple(ENCODINGS))
+        containers = ENCODINGS[encoding]
         container = _choice(query, "container", next(iter(containers)), tuple(containers))
         return cls(
             format=containers[container],
@@ -66,9 +66,9 @@ class Audio:
         Raises:
             FieldError: it cannot be had.
         """
-        encoding = _choice(query, "encoding", "linear16", _BARE)
+        encoding = _choice(query, "encoding", "linear16", BARE)
         _choice(query, "container", "none", ("none",))
-        return cls(format=_FORMATS[encoding]["none"], rate=_rate(query, encoding))
+        return cls(format=ENCODINGS[encoding]["none"], rate=_rate(query, encoding))
 
     def encoder(self) -> Encoder:
         """Return a new encoder.
@@ -90,7 +90,7 @@ def _choice(query: Mapping[str, str], name: str, default: str, known: tuple[str,
 
 
 def _rate(query: Mapping[str, str], encoding: str) -> int:
-    rates = _OPUS_RATES if encoding == "opus" else _LINEAR_RATES
+    rates = _OPUS_RATES if encoding == "opus" else LINEAR_RATES
     default = rates[0] if encoding in _TELEPHONE else SAMPLE_RATE
     rate = _number(query, "sample_rate")
     if rate is not None and rate not in rates:
@@ -100,7 +100,7 @@ def _rate(query: Mapping[str, str], encoding: str) -> int:
 
 def _bit_rate(query: Mapping[str, str], encoding: str) -> int | None:
     rate = _number(query, "bit_rate")
-    least, most = _BIT_RATES
+    least, most = BIT_RATES
     if rate is not None and encoding not in _WITH_BIT_RATE:
         raise FieldError("bit_rate", f"{encoding} has no choice of bit_rate; leave it out")
     if rate is not None and not least <= rate <= most:

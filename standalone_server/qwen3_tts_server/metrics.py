@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,10 +23,10 @@ from prometheus_client.registry import Collector
 
 from qwen3_tts_live.audio import SAMPLE_RATE
 from qwen3_tts_live.synthesizer import EngineMetrics, Finished, InterruptReport, Synthesizer
+from qwen3_tts_server.progress import State
 
 __all__ = ["Metrics"]
 
-_STATES = ("loading", "ready", "draining", "stalled", "failed")
 _OUTCOMES = ("completed", "interrupted", "failed", "left", "refused")
 
 _FAST = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -94,7 +95,9 @@ class Metrics:
         self._queued = gauge("tts_queued_streams", "Utterances waiting")
         self._clients = gauge("tts_clients", "Clients remembered")
         self._sockets = gauge("tts_websocket_connections", "WebSockets open, by route", "path")
-        self._state = Enum("tts_state", "What /ready says", states=_STATES, registry=registry)
+        self._state = Enum(
+            "tts_state", "What /ready says", states=get_args(State), registry=registry
+        )
         self._build = Info("tts_build", "What runs", registry=registry)
         self._version = version("qwen3-tts-live")
         self._engine = _EngineCollector()
@@ -141,7 +144,7 @@ class Metrics:
         with self._sockets.labels(path).track_inprogress():
             yield
 
-    def render(self, state: str, synthesizer: Synthesizer | None) -> bytes:
+    def render(self, state: State, synthesizer: Synthesizer | None) -> bytes:
         """Return the metrics as Prometheus text; there is no synthesizer while it loads."""
         self._state.state(state)
         if synthesizer is not None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from qwen3_tts_live.synthesizer import EngineMetrics
 
-__all__ = ["Progress"]
+__all__ = ["DEAD", "Progress", "State"]
+
+#: What the server can be; an engine alone is `ready`, `stalled` or `failed`.
+State = Literal["ready", "loading", "draining", "stalled", "failed"]
+#: Those that only a new process can help.
+DEAD: frozenset[State] = frozenset({"stalled", "failed"})
 
 
 class Progress:
@@ -25,7 +31,7 @@ class Progress:
         self._steps = -1
         self._since = 0.0
 
-    def state(self, engine: EngineMetrics | None) -> str:
+    def state(self, engine: EngineMetrics | None) -> State:
         """Return `ready`, `stalled`, or `failed` for an engine that has died."""
         if engine is None:
             return "ready"

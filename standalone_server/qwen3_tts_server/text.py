@@ -16,12 +16,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from qwen3_tts_live.errors import TextTooLongError
 from qwen3_tts_live.text import LexiconEntry, NormalizerSettings, TextFrontEnd, TextSegment
 from qwen3_tts_live.text.languages import AUTO, canonical_language
-from qwen3_tts_server.bodies import Body, Language, Text, checked, parse, reply
+from qwen3_tts_server.bodies import Body, Language, LanguageName, Text, checked, parse, reply
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import FieldError
 
 __all__ = [
     "Chosen",
+    "Segment",
     "Segments",
     "TextApi",
     "TextRequest",
@@ -55,7 +56,10 @@ def _read_entries(lexicon: dict[str, object]) -> Iterator[LexiconEntry]:
 
 
 _Phrase = Annotated[str, Field(max_length=_MAX_LENGTH)]
-_Lexicon = Annotated[dict[_Phrase, _Phrase | dict[str, _Phrase]], Field(max_length=_MAX_ENTRIES)]
+_Written = Annotated[_Phrase, Field(json_schema_extra={"allOf": [{"pattern": r"\S"}]})]
+_Lexicon = Annotated[
+    dict[_Written, _Phrase | dict[LanguageName, _Phrase]], Field(max_length=_MAX_ENTRIES)
+]
 _SayOrSkip = Literal["say", "skip"] | None
 
 
@@ -76,7 +80,7 @@ class Normalize(Body):
         Literal["spaces", "dots", "off"] | None,
         Field(description="How to spell: `A I`, `A.I.` or `AI`."),
     ] = None
-    inline_code: _SayOrSkip = None
+    inline_code: Annotated[_SayOrSkip, Field(description="As it stands, or not at all.")] = None
     tables: Annotated[_SayOrSkip, Field(description="Row by row, or not at all.")] = None
     images: Annotated[_SayOrSkip, Field(description="Their alternative text.")] = None
     code_phrase: Annotated[

@@ -248,6 +248,8 @@ class VoicesApi:
         if (request.content_length or 0) > sum(limits.values()) + 4096:
             raise _too_large("the recording", self._options.max_upload)
         fields: dict[str, bytes] = {}
+        if not request.body_exists:
+            return fields
         reader = await request.multipart()
         while (part := await reader.next()) is not None:
             name = part.name if isinstance(part, BodyPartReader) else None

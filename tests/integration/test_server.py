@@ -9,6 +9,7 @@ import re
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from fakes import CHUNK, ScriptedBackend, settle, voice_of
 from qwen3_tts_live import SAMPLE_RATE, SessionLimits
@@ -330,20 +331,29 @@ async def test_health_readiness_metrics_and_description(start: Start) -> None:
     assert "tts_audio_seconds_total 0.4" in text
 
 
-async def test_the_page_and_its_parts_are_served_with_a_strict_policy(start: Start) -> None:
+@pytest.mark.parametrize(
+    ("path", "script", "last"), [("/", "app", "worklet"), ("/docs", "docs", "dom")]
+)
+async def test_a_page_and_its_parts_are_served_with_a_strict_policy(
+    start: Start, path: str, script: str, last: str
+) -> None:
     running = await start()
-    async with running.client.get("/") as response:
+    async with running.client.get(path) as response:
         page = await response.text()
         assert "default-src 'self'" in response.headers["Content-Security-Policy"]
     parts = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
-    assert "/static/app.js" in parts
+    assert f"/static/{script}.js" in parts
     asked: set[str] = set()
     while wanted := set(parts) - asked:
         async with running.client.get(part := wanted.pop()) as response:
             assert response.status == 200, part
             asked.add(part)
             parts += re.findall(r'"(/static/[^"]+)"', await response.text())
-    assert "/static/worklet.js" in asked
+    assert f"/static/{last}.js" in asked
+    for outside in ("nothing.js", "../app.py", "..%2Fapp.py"):
+        url = URL(f"http://127.0.0.1:{running.port}/static/{outside}", encoded=True)
+        async with aiohttp.ClientSession() as client, client.get(url) as response:
+            assert (await response.json())["error"]["code"] == "not_found"
 
 
 async def test_a_stopping_server_refuses_new_work_and_lets_the_running_end(start: Start) -> None:

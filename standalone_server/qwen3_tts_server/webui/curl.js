@@ -1,7 +1,6 @@
 // What the form asks for, as a command that does the same.
 import { apiKey } from "/static/api.js";
-
-const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+import { KEY_HEADER, PLAYER, quoted } from "/static/request.js";
 
 export function asCurl({ text, language, voice, client }) {
   const body = { text, language, ...(voice && { voice }), client_id: client };
@@ -10,6 +9,6 @@ export function asCurl({ text, language, voice, client }) {
     `-H 'Content-Type: application/json'`,
     `-d ${quoted(JSON.stringify(body))}`,
   ];
-  if (apiKey()) lines.splice(1, 0, `-H "Authorization: Bearer $API_KEY"`); // never the key itself
-  return `${lines.join(" \\\n  ")} \\\n  | ffplay -nodisp -autoexit -f s16le -ar 24000 -ch_layout mono -i -`;
+  if (apiKey()) lines.splice(1, 0, KEY_HEADER);
+  return `${lines.join(" \\\n  ")} \\\n  | ${PLAYER}`;
 }
