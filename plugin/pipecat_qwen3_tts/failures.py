@@ -10,6 +10,7 @@ from pipecat.utils.errors import ErrorCategory
 
 from qwen3_tts_live import SpeechError
 from qwen3_tts_live.errors import (
+    AuthenticationError,
     BackendUnavailableError,
     ClosedError,
     ConnectionLostError,
@@ -22,6 +23,7 @@ __all__ = ["can_recover", "category_of", "is_lost"]
 
 _CATEGORIES: tuple[tuple[type[SpeechError], ErrorCategory], ...] = (
     (TextTooLongError, ErrorCategory.APPLICATION),  # one text's fault: the next is welcome
+    (AuthenticationError, ErrorCategory.AUTHENTICATION),
     (InvalidRequestError, ErrorCategory.INVALID_REQUEST),
     (OverloadedError, ErrorCategory.RATE_LIMIT),
     (BackendUnavailableError, ErrorCategory.CONNECTIVITY),

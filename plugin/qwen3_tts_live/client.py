@@ -308,7 +308,7 @@ class RemoteSynthesizer:
         Raises:
             BackendUnavailableError: nobody answers, or not in this protocol.
             OverloadedError: the server is loading or stopping.
-            InvalidRequestError: the server refuses us.
+            AuthenticationError: the server wants a key, and not ours.
         """
         async with AsyncExitStack() as held:
             using = connected(address, api_key, settings or Settings())

@@ -26,10 +26,10 @@ from qwen3_tts_live import wire
 from qwen3_tts_live.audio import PcmSamples
 from qwen3_tts_live.errors import (
     GIVE_A_KEY,
+    AuthenticationError,
     BackendError,
     BackendUnavailableError,
     ConnectionLostError,
-    InvalidRequestError,
     OverloadedError,
     SpeechError,
 )
@@ -121,7 +121,7 @@ class Connection:
         Raises:
             BackendUnavailableError: nobody answers, or not in this protocol.
             OverloadedError: the server answers that it is loading or stopping.
-            InvalidRequestError: the server refuses us.
+            AuthenticationError: the server wants a key, and not ours.
         """
         await asyncio.shield(self._attempt)
 
@@ -338,7 +338,7 @@ class Connection:
 def _refusal(address: str, error: aiohttp.WSServerHandshakeError) -> SpeechError:
     """Return what an HTTP status in place of a WebSocket means."""
     if error.status in (401, 403):
-        return InvalidRequestError(f"{address} refused us ({error.status}): {GIVE_A_KEY}")
+        return AuthenticationError(f"{address} refused us ({error.status}): {GIVE_A_KEY}")
     if error.status in (429, 503):
         wait = error.headers.get("Retry-After", "") if error.headers else ""
         return OverloadedError(
@@ -365,7 +365,7 @@ async def connected(
     Raises:
         BackendUnavailableError: nobody answers, or not in this protocol.
         OverloadedError: the server answers that it is loading or stopping.
-        InvalidRequestError: the server refuses us.
+        AuthenticationError: the server wants a key, and not ours.
     """
     shared = _shared.setdefault(asyncio.get_running_loop(), {})
     key = (address, api_key, settings)

@@ -2,6 +2,7 @@
 
     SpeechError
       InvalidRequestError          the request can never work as it is
+        AuthenticationError        a server wants a key, and not this one
         UnknownLanguageError
         UnknownVoiceError
         VoiceExistsError           also where the voice is one that cannot be removed
@@ -24,6 +25,7 @@ wire. An utterance raises at most one of these, once, and then it is over.
 from __future__ import annotations
 
 __all__ = [
+    "AuthenticationError",
     "BackendCrashedError",
     "BackendError",
     "BackendUnavailableError",
@@ -69,6 +71,12 @@ class InvalidRequestError(SpeechError):
     """The request can never work as it is; the message names what to change."""
 
     code = "invalid_request"
+
+
+class AuthenticationError(InvalidRequestError):
+    """A server asks for a key, and there was none or it is not one of the server's."""
+
+    code = "unauthorized"
 
 
 class UnknownLanguageError(InvalidRequestError):

@@ -18,6 +18,7 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from qwen3_tts_live.errors import (
+    AuthenticationError,
     CapacityError,
     InvalidRequestError,
     OverloadedError,
@@ -54,6 +55,7 @@ _STATUS: tuple[tuple[type[SpeechError], int], ...] = (
     (TextTooLongError, 413),
     (VoiceExistsError, 409),
     (StorageError, 507),
+    (AuthenticationError, 503),  # our key at the engine's server, not the client's here
     (InvalidRequestError, 400),
     (SpeechError, 503),
 )

@@ -18,6 +18,7 @@ from qwen3_tts_live import SAMPLE_RATE, AudioChunk, SessionOptions, open_synthes
 from qwen3_tts_live.client import RemoteSynthesizer
 from qwen3_tts_live.connection import Settings
 from qwen3_tts_live.errors import (
+    AuthenticationError,
     BackendError,
     BackendUnavailableError,
     ConnectionLostError,
@@ -426,8 +427,8 @@ async def test_a_server_that_loads_or_refuses_says_so() -> None:
     server = Server(ServerOptions(host="127.0.0.1", port=0, api_keys=("k" * 16,)))
     address = f"ws://127.0.0.1:{await server.start()}"
     for key, error in (
-        ("x" * 16, InvalidRequestError),
-        (None, InvalidRequestError),
+        ("x" * 16, AuthenticationError),
+        (None, AuthenticationError),
         ("k" * 16, OverloadedError),  # it loads
     ):
         with pytest.raises(error):

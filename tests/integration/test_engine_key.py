@@ -1,19 +1,28 @@
-"""The key of an engine that is a server: how commands are given it, and what a wrong one says."""
+"""The key of an engine that is a server: how it is given, and what a wrong one means to whom."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import soundfile
+from livekit.agents import APIStatusError
+from livekit.agents.tts import TTSError
+from livekit.plugins import qwen3_tts
+from pipecat.utils.errors import ErrorCategory
 
 from fakes import CHUNK, ScriptedBackend
+from livekit_parts import listen, say
+from pipecat_call import calling
+from pipecat_qwen3_tts import Qwen3TTSService
+from qwen3_tts_live.backend import BackendEvent, Segment
 from qwen3_tts_live.cli import main
 from qwen3_tts_live.cli.engine_flags import add_engine_key_flags, engine_key
-from qwen3_tts_live.errors import InvalidRequestError
+from qwen3_tts_live.errors import AuthenticationError, InvalidRequestError
 from qwen3_tts_live.session import LiveSynthesizer
 from qwen3_tts_server.command import serve
 from qwen3_tts_server.options import ServerOptions, add_arguments, from_arguments
@@ -96,3 +105,44 @@ async def test_serve_speaks_with_a_servers_key_and_ends_with_what_to_do_without(
             await asyncio.sleep(0.001)
         serving_it.cancel()
         await asyncio.wait([serving_it])
+
+
+async def test_a_wrong_key_is_what_the_frameworks_call_it_and_is_not_tried_again(
+    locked: list[str],
+) -> None:
+    for address in locked:
+        for key in (None, "x" * 16):
+            async with qwen3_tts.TTS(engine=address, api_key=key) as speaker:
+                errors: list[TTSError] = []
+                speaker.on("error", errors.append)
+                with pytest.raises(APIStatusError, match="401") as refused:
+                    await listen(say(speaker, "Hi."))
+            assert refused.value.status_code == 401
+            assert [error.recoverable for error in errors] == [False]
+            service = Qwen3TTSService(engine=address, api_key=key)
+            async with calling(service) as call:
+                await call.until(lambda: call.up)
+                assert not service.is_usable
+            (told,) = call.up
+            assert told.category == ErrorCategory.AUTHENTICATION
+
+
+class Expired(ScriptedBackend):
+    """Speaks for a server that no longer takes our key."""
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[BackendEvent, None]:
+        raise AuthenticationError("the engine answers 401")
+        yield
+
+
+async def test_a_server_whose_own_key_has_expired_does_not_blame_its_clients() -> None:
+    async with (
+        LiveSynthesizer(Expired()) as synthesizer,
+        serving(synthesizer, api_keys=(KEY,)) as address,
+        aiohttp.ClientSession(address.replace("ws:", "http:")) as client,
+        client.post(
+            "/tts/stream", json={"text": "Hi."}, headers={"Authorization": f"Bearer {KEY}"}
+        ) as answer,
+    ):
+        told = (await answer.json())["error"]
+        assert (answer.status, told["code"], told["type"]) == (503, "unauthorized", "server_error")

@@ -17,6 +17,7 @@ from qwen3_tts_live import AudioChunk, Finished, SessionOptions, SpeechError, op
 from qwen3_tts_live.backend import Pcm, Segment
 from qwen3_tts_live.backends.openai_speech import OpenAiSpeechBackend, Patience
 from qwen3_tts_live.errors import (
+    AuthenticationError,
     BackendCrashedError,
     BackendError,
     BackendUnavailableError,
@@ -284,7 +285,7 @@ async def test_a_consumer_that_waits_holds_the_server_up() -> None:
         (refusing(502), ConnectionLostError, True, "502"),
         (refusing(500, "Traceback"), BackendError, False, "Traceback"),
         (refusing(400, '{"error": "no such voice"}'), InvalidRequestError, False, "no such voice"),
-        (refusing(401), InvalidRequestError, False, "401"),
+        (refusing(401), AuthenticationError, False, "401"),
         (refusing(302, Location="http://example.com/"), InvalidRequestError, False, "302"),
         (answering(b"{}", content_type="application/json"), BackendError, False, "json"),
         (answering(b"ID3", content_type="audio/mpeg"), BackendError, False, "audio/mpeg"),
@@ -333,7 +334,7 @@ async def test_a_server_that_goes_away_is_a_lost_connection() -> None:
     ("lists", "kind", "clue"),
     [
         ({"models": {"data": [{"id": "a"}, {"id": "b"}]}}, InvalidRequestError, r"\?model="),
-        ({"models": 401}, InvalidRequestError, "401"),
+        ({"models": 401}, AuthenticationError, "401"),
         ({"models": 503}, OverloadedError, "503"),
         ({"models": "<html>"}, BackendUnavailableError, "something else"),
         ({"models": "[]"}, BackendUnavailableError, "something else"),

@@ -24,6 +24,7 @@ from qwen3_tts_live.backend import BackendEvent, Pcm, Segment
 from qwen3_tts_live.backends.openai_stream import decoder_for
 from qwen3_tts_live.errors import (
     GIVE_A_KEY,
+    AuthenticationError,
     BackendCrashedError,
     BackendError,
     BackendUnavailableError,
@@ -100,8 +101,8 @@ class OpenAiSpeechBackend:
             patience: how long to wait.
 
         Raises:
-            InvalidRequestError: the address makes no sense, the server refuses the key, or it has
-                many models and the address names none.
+            AuthenticationError: the server wants a key, and not this one.
+            InvalidRequestError: the address makes no sense, or names none of several models.
             BackendUnavailableError: the server cannot be reached, or has no such API.
             OverloadedError: it is loading or stopping.
         """
@@ -254,7 +255,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> SpeechError:
     if status >= 500:
         return BackendError(text)
     if status in (401, 403):
-        return InvalidRequestError(f"{text}; {GIVE_A_KEY}")
+        return AuthenticationError(f"{text}; {GIVE_A_KEY}")
     return InvalidRequestError(text)
 
 

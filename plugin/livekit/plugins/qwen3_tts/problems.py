@@ -8,6 +8,7 @@ from __future__ import annotations
 from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
 
 from qwen3_tts_live.errors import (
+    AuthenticationError,
     BackendCrashedError,
     BackendUnavailableError,
     ClosedError,
@@ -35,6 +36,8 @@ def api_error(error: Exception) -> APIError:
 
 def _of_the_library(error: SpeechError) -> APIError:
     message = error.message
+    if isinstance(error, AuthenticationError):
+        return APIStatusError(message, status_code=401)
     if isinstance(error, InvalidRequestError):
         return APIStatusError(message, status_code=400)
     if isinstance(error, OverloadedError):
