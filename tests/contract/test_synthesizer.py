@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
 
 import pytest
+import pytest_asyncio
 
 from fakes import ScriptedBackend
 from qwen3_tts_live import (
@@ -28,6 +29,8 @@ from qwen3_tts_live.errors import ClosedError, UnknownLanguageError, UnknownVoic
 from qwen3_tts_live.session import LiveSynthesizer
 from qwen3_tts_live.synthesizer import Event
 from serving import serving
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # in which the synthesizers live
 
 LONG = "This is a sentence of a long speech. " * 40
 
@@ -66,7 +69,7 @@ async def ws(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
 
 @asynccontextmanager
 async def unix(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
-    path = request.getfixturevalue("tmp_path") / "s"
+    path = request.getfixturevalue("tmp_path_factory").mktemp("unix") / "s"
     async with (
         preview(request) as behind,
         serving(behind, port=None, unix=path) as address,
@@ -95,8 +98,9 @@ IMPLEMENTATIONS: dict[str, Callable[[pytest.FixtureRequest], Opened]] = {
 }
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=IMPLEMENTATIONS)
 async def synthesizer(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
+    """One of each kind for all tests: no session may leave anything behind for those after it."""
     async with IMPLEMENTATIONS[request.param](request) as opened:
         yield opened
 
