@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Before anybody imports torch, and for the processes that tests start: threads only wait for each
+# other on tensors as small as these, and the other worker has the other core.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 WriteCheckpoint = Callable[..., Path]
 
