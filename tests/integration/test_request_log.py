@@ -163,16 +163,18 @@ async def test_an_utterance_and_its_errors_have_an_id_of_their_own(
     assert (line["method"], line["path"]) == ("GET", "/tts/ws")
 
 
+@pytest.mark.parametrize(("most", "code"), [(0, "capacity"), (9, "backend_error")])
 @pytest.mark.parametrize("path", ["/v1/speak", "/v1/audio/speech/stream"])
 async def test_errors_on_the_other_sockets_name_the_utterance(
-    start: Start, log: Written, path: str
+    start: Start, log: Written, path: str, most: int, code: str
 ) -> None:
-    running = await start(limits=SessionLimits(max_utterances=0))
-    said = {
-        "/v1/speak": [{"type": "Speak", "text": "x"}],
+    running = await start(limits=SessionLimits(max_utterances=most))
+    said: list[dict[str, object]] = {
+        "/v1/speak": [{"type": "Speak", "text": "boom"}, {"type": "Flush"}],
         "/v1/audio/speech/stream": [
             {"type": "session.config"},
-            {"type": "input.text", "text": "x"},
+            {"type": "input.text", "text": "boom"},
+            {"type": "input.done"},
         ],
     }[path]
     async with running.client.ws_connect(path, headers={"X-Request-Id": "line"}) as socket:
@@ -180,8 +182,8 @@ async def test_errors_on_the_other_sockets_name_the_utterance(
             await socket.send_json(message)
         while (answer := await socket.receive_json())["type"].lower() != "error":
             pass
-    assert answer["request_id"] == "line-1"
-    assert [line["code"] for line in log.of("line-1")] == ["capacity"]
+    assert (answer["request_id"], answer["code"]) == ("line-1", code)
+    assert log.of("line-1")[-1]["code"] == code
 
 
 async def test_turns_that_a_clear_or_a_goodbye_takes_back_are_told_too(
