@@ -134,11 +134,12 @@ def server() -> Iterator[tuple[subprocess.Popen[str], int]]:
         [*COMMAND, "serve", "--host", "127.0.0.1", "--drain-timeout", "5"],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PORT": "0"},
+        env={**os.environ, "PORT": "0", "LOG_FORMAT": "json"},
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if found := re.search(r"speaks at http://127.0.0.1:(\d+)/", line):
+        message = json.loads(line)["message"]
+        if found := re.search(r"speaks at http://127.0.0.1:(\d+)/", message):
             break
     else:
         raise AssertionError("the server did not start")
@@ -147,25 +148,6 @@ def server() -> Iterator[tuple[subprocess.Popen[str], int]]:
         process.kill()
     process.wait()
     process.stderr.close()
-
-
-def test_serve_logs_json_to_the_last_line(tmp_path: Path) -> None:
-    environ = os.environ | {"LOG_FORMAT": "json"}
-    with subprocess.Popen(
-        [*COMMAND, "serve", "--unix", str(tmp_path / "tts.sock"), "--log-level", "debug"],
-        env=environ,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        lines = []
-        for line in process.stderr:
-            lines.append(json.loads(line))
-            if "speaks at" in lines[-1]["message"]:
-                process.send_signal(signal.SIGTERM)
-    assert process.returncode == 0
-    assert lines[-1]["message"] == "stopped"
-    assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
 
 
 def test_an_unknown_log_format_is_refused() -> None:
@@ -197,6 +179,10 @@ def test_serve_speaks_and_ends_well_on_sigterm(
         assert len(response.read()) > 200 * 24_000
     assert process.wait(timeout=20) == 0
     assert not [worker for worker in workers if worker.is_running()]
+    assert process.stderr is not None
+    lines = [json.loads(line) for line in process.stderr]
+    assert [line["outcome"] for line in lines if "outcome" in line] == ["completed"] * 2
+    assert lines[-1]["message"] == "stopped"
 
 
 def test_a_taken_port_is_one_plain_line(server: tuple[subprocess.Popen[str], int]) -> None:
