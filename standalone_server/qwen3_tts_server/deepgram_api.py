@@ -21,6 +21,7 @@ from aiohttp import web
 from qwen3_tts_live.audio import AudioChunk
 from qwen3_tts_live.errors import SpeechError, UnknownVoiceError
 from qwen3_tts_live.synthesizer import Finished, SessionOptions
+from qwen3_tts_live.text.languages import AUTO, canonical_language
 from qwen3_tts_server.bodies import Body, MoreText, Text, checked, parse
 from qwen3_tts_server.deepgram_audio import Audio
 from qwen3_tts_server.logs import REQUEST
@@ -92,7 +93,9 @@ class DeepgramApi:
         if query.get("speed", "1") not in ("1", "1.0"):
             raise FieldError("speed", "speed must be 1.0: this model has no other")
         voice, warning = self._voice(query.get("model", ""))
-        options = SessionOptions(voice=voice, language=query.get("language") or "Auto")
+        options = SessionOptions(
+            voice=voice, language=canonical_language(query.get("language", AUTO))
+        )
         return _Wanted(options=options, audio=audio, warning=warning)
 
     def _voice(self, model: str) -> tuple[str | None, str]:

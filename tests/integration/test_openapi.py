@@ -23,6 +23,12 @@ from serving import Start
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 KEY = "a-key-that-is-long-enough"
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 DOCUMENT = document(ServerOptions())
 OPERATIONS = [
     (method, path, operation)
@@ -78,6 +84,21 @@ async def test_every_example_is_answered_as_documented(cloning: StartCloning) ->
             assert "*/*" in documented or kind.replace("; ", ";").split(";charset")[0] in documented
             if (shown := documented.get("application/json", {}).get("example")) is not None:
                 assert set(json.loads(text)) == set(shown)
+
+
+async def test_every_parameter_of_speak_is_read(start: Start) -> None:
+    """What no model reads; a value that cannot be is blamed on the parameter that has it."""
+    running = await start(strict_voices=True)
+    for method in ("get", "post"):
+        for parameter in DOCUMENT["paths"]["/v1/speak"][method]["parameters"]:
+            name = parameter["name"]
+            url = f"/v1/speak?encoding={'mp3' if name == 'bit_rate' else 'linear16'}"
+            asked = url.replace("linear16", "x") if name == "encoding" else f"{url}&{name}=7"
+            headers = UPGRADE if method == "get" else {}
+            sent = {"json": {"text": "x"}} if method == "post" else {}
+            async with running.client.request(method, asked, headers=headers, **sent) as response:
+                assert response.status == 400, asked
+                assert (await response.json())["error"]["param"] == name
 
 
 async def test_schemathesis_finds_no_answer_that_is_not_documented(cloning: StartCloning) -> None:
