@@ -24,6 +24,8 @@ async def test_the_api_page_shows_every_route_with_a_command_that_a_shell_reads(
     wanted = [path for path, methods in DOCUMENT["paths"].items() for _ in methods]
     await expect(routes).to_have_count(len(wanted))
     assert sorted(await routes.locator("> summary code").all_inner_texts()) == sorted(wanted)
+    await page.get_by_text("The shape of every error").click()
+    await expect(page.get_by_text("error.retryable", exact=True)).to_be_visible()
     (named,) = await page.locator("details.route[open]").all()
     command = await named.locator(".command pre").first.inner_text()
     assert command.startswith(f"curl -N '{ui.url}tts/stream' \\\n  -H \"Authorization: Bearer $")

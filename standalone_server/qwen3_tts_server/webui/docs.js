@@ -11,7 +11,7 @@ async function start() {
   if (!response.ok) throw new Error(`The server answered ${response.status}.`);
   const api = await response.json();
   byId("version").textContent = `version ${api.info.version}`;
-  byId("about").append(...paragraphs(api.info.description));
+  byId("about").append(...paragraphs(api.info.description), errors(api));
   byId("groups").append(...api.tags.map((tag) => group(api, tag)));
   byId("news").textContent = "";
   byId("open-all").addEventListener("click", openAll);
@@ -34,6 +34,11 @@ function openNamed() {
 }
 
 // ---- the parts of the page, from the whole to the small
+
+function errors(api) {
+  const summary = element("summary", {}, "The shape of every error");
+  return element("details", { className: "errors" }, summary, ...fields(api, api.components.schemas.Failure));
+}
 
 function group(api, { name, description }) {
   const routes = Object.entries(api.paths).flatMap(([path, methods]) =>
