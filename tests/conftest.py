@@ -1,8 +1,10 @@
-"""Checkpoints that tests of several areas load, each written once a session."""
+"""What tests of several areas load, each made once a session: checkpoints, and our wheel."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,15 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 
 WriteCheckpoint = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder]
+    subprocess.run([*build, Path(__file__).parents[1]], check=True, capture_output=True)
+    (made,) = folder.glob("*.whl")
+    return made
 
 
 @pytest.fixture(scope="session")
