@@ -47,13 +47,13 @@ def changed(text: str, *changes: tuple[str, str]) -> str:
     return text
 
 
-def nginx_command(folder: Path, port: int, servers: Sequence[int]) -> list[str]:
+def nginx_command(folder: Path, port: int, servers: Sequence[int], _: float) -> list[str]:
     first, second = servers
     text = changed(
         (DEPLOY / "nginx.conf").read_text(),
         ("    listen 80 ", f"    listen 127.0.0.1:{port} "),
-        ("server 127.0.0.1:9000 ", f"server 127.0.0.1:{first} "),
-        ("server 127.0.0.1:9001 ", f"server 127.0.0.1:{second} "),
+        ("server 127.0.0.1:9000", f"server 127.0.0.1:{first}"),
+        ("server 127.0.0.1:9001", f"server 127.0.0.1:{second}"),
         ("/var/log/nginx/tts.log", f"{folder}/tts.log"),
         # So that a test of its own can be over it, and no other can.
         ("rate=100r/s", "rate=1r/m"),
@@ -63,7 +63,7 @@ def nginx_command(folder: Path, port: int, servers: Sequence[int]) -> list[str]:
     return [_found("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
 
 
-def envoy_command(folder: Path, port: int, servers: Sequence[int]) -> list[str]:
+def envoy_command(folder: Path, port: int, servers: Sequence[int], every: float) -> list[str]:
     config: dict[str, Any] = yaml.safe_load((DEPLOY / "envoy.yaml").read_text())
     (listener,) = config["static_resources"]["listeners"]
     (cluster,) = config["static_resources"]["clusters"]
@@ -74,13 +74,13 @@ def envoy_command(folder: Path, port: int, servers: Sequence[int]) -> list[str]:
         for at in servers
     ]
     (check,) = cluster["health_checks"]
-    check |= {"interval": "0.05s", "no_traffic_interval": "0.05s"}
+    check |= {"interval": f"{every}s", "no_traffic_interval": f"{every}s"}
     (folder / "envoy.yaml").write_text(yaml.safe_dump(config))
     quick = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
     return [_found("envoy"), "-c", str(folder / "envoy.yaml"), *quick]
 
 
-COMMANDS: dict[str, Callable[[Path, int, Sequence[int]], list[str]]] = {
+COMMANDS: dict[str, Callable[[Path, int, Sequence[int], float], list[str]]] = {
     "nginx": nginx_command,
     "envoy": envoy_command,
 }
@@ -96,10 +96,15 @@ def is_installed(name: str) -> bool:
 
 
 @asynccontextmanager
-async def proxy(name: str, folder: Path, servers: Sequence[int]) -> AsyncIterator[int]:
-    """Run a proxy in front of the servers at these ports; yield its port."""
+async def proxy(
+    name: str, folder: Path, servers: Sequence[int], check_every: float = 0.05
+) -> AsyncIterator[int]:
+    """Run a proxy in front of the servers at these ports; yield its port.
+
+    `check_every` is how often Envoy asks whether they are ready, in seconds; nginx never does.
+    """
     port = free_port()
-    command = COMMANDS[name](folder, port, servers)
+    command = COMMANDS[name](folder, port, servers, check_every)
     with (folder / "log").open("w") as log:
         process = await asyncio.create_subprocess_exec(*command, stderr=log, stdout=log)
         try:
