@@ -45,6 +45,7 @@ COUNTS = (
     *("tasks", "fds", "threads", "processes"),
     *("connections", "streams", "sessions", "utterances"),
 )
+PATIENCE = 120.0  # seconds for one deed; on a busy machine some take half of that
 POINTS = 60  # of each series in the result
 
 Sample = dict[str, float]
@@ -90,6 +91,7 @@ class Subject:
         return {
             "seconds": round(time.monotonic() - self._began, 1),
             "rss_mib": round(sum(one.rss for one in memory) / MIB, 2),
+            "workers_rss_mib": round(sum(one.rss for one in memory[1:]) / MIB, 2),
             "pss_mib": round(sum(one.pss for one in memory) / MIB, 2),
             "processes": len(everyone),
             "threads": sum(process.num_threads() for process in everyone),
@@ -118,12 +120,13 @@ class Deeds:
     async def go_on(self, clients: Clients, pause: float, over: Callable[[], bool]) -> None:
         """Be one client, until it is over."""
         while not over():
+            name, deed = clients.any()
             try:
-                async with asyncio.timeout(60):
-                    self.done[" ".join(await clients.any())] += 1
+                async with asyncio.timeout(PATIENCE):
+                    self.done[f"{name} {await deed()}"] += 1
             except Exception as error:  # noqa: BLE001 - whatever it is, it counts
-                self.faults.append(repr(error)[:300])
-                logger.warning("fault: %r", error)
+                self.faults.append(f"{name}: {error!r}"[:300])
+                logger.warning("fault: %s: %r", name, error)
             await asyncio.sleep(random.uniform(0, 2 * pause))
 
 
@@ -169,7 +172,8 @@ async def measure(options: argparse.Namespace) -> dict[str, object]:
         async with connected(subject.port, options) as clients:
             # What is loaded, or started, at first use is no leak: modules, threads that read files.
             first = (*clients.deeds, *[clients.page] * len(clients.deeds))
-            await asyncio.gather(*(deed() for deed in first * options.warm_up))
+            warming = (deed() for deed in first * options.warm_up)
+            await asyncio.gather(*warming, return_exceptions=True)  # faults count later
         before = await subject.settled()
         samples = await bustle(subject, options, deeds)
         after = await subject.settled()

@@ -65,10 +65,10 @@ class Clients:
             self.page,
         )
 
-    async def any(self) -> tuple[str, str]:
-        """Do something; return what, and how it went."""
+    def any(self) -> tuple[str, Callable[[], Awaitable[str]]]:
+        """Return something to do, and its name."""
         deed = self._random.choice(self.deeds)
-        return deed.__name__, await deed()
+        return deed.__name__, deed
 
     def _text(self, most: int = 15) -> str:
         # Never the same twice: what remembers texts must not remember them for ever.

@@ -24,6 +24,7 @@ from capacity import Silence
 from qwen3_tts_live import SessionLimits, open_synthesizer
 from qwen3_tts_live.session import LiveSynthesizer
 from qwen3_tts_live.synthesizer import Synthesizer
+from qwen3_tts_live.text import warm_up
 from qwen3_tts_live.voices.cloning import Cloner
 from qwen3_tts_live.voices.library import ClonedVoices
 from qwen3_tts_live.voices.store import VoiceStore
@@ -65,6 +66,7 @@ async def opened(engine: str, limits: SessionLimits) -> AsyncIterator[Synthesize
         async with await open_synthesizer(engine, limits=limits) as synthesizer:
             yield synthesizer
         return
+    await asyncio.to_thread(warm_up)  # as `open_synthesizer` does
     with tempfile.TemporaryDirectory() as folder:
         first = Voice(name="first", embedding=np.zeros(8, np.float32))
         registry = VoiceRegistry("base", 8, [first], {"english": 0})

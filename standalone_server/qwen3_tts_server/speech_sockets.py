@@ -14,6 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import ExitStack
 
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
@@ -171,10 +172,11 @@ class SpeechSocket(ABC):
         """
         transport, account = self._request.transport, turn.account
         self._waiting.discard(account)
-        with self._streams.open():
+        with ExitStack() as held:
+            held.enter_context(self._streams.open())
+            if transport is not None:
+                held.enter_context(self._streams.cuttable(transport))
             try:
-                if transport is not None:
-                    self._streams.sending.add(transport)
                 async with turn.utterance as utterance:
                     async for event in utterance:
                         if isinstance(event, AudioChunk):
@@ -186,8 +188,6 @@ class SpeechSocket(ABC):
                 account.ended("failed", error.code)
                 raise
             finally:
-                if transport is not None:
-                    self._streams.sending.discard(transport)
                 account.ended("left")  # unless it has ended
 
     async def interrupt(self) -> None:

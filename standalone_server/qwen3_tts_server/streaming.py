@@ -139,9 +139,6 @@ class Streams:
             except (ConnectionError, asyncio.CancelledError):
                 account.ended("left")
                 raise
-            finally:
-                if request.transport is not None:
-                    self.sending.discard(request.transport)
         return response
 
     async def _play(
@@ -160,8 +157,7 @@ class Streams:
             raise ConnectionResetError("the client left")
         hold_little(transport)
         await response.prepare(request)
-        self.sending.add(transport)
-        with Patience(transport, self._options.write_timeout) as patience:
+        with self.cuttable(transport), Patience(transport, self._options.write_timeout) as patience:
             while not isinstance(event, Finished):
                 if isinstance(event, AudioChunk):
                     account.handed_out(len(event.samples))
@@ -170,6 +166,16 @@ class Streams:
                 event = await anext(events)
             await self._write(request, response, encoder.finish(), patience)
         return event
+
+    @contextmanager
+    def cuttable(self, transport: asyncio.Transport) -> Iterator[None]:
+        """Have a connection cut when the server stops and what it sends takes too long."""
+        # By what it was: a request whose client has left has no transport any more.
+        self.sending.add(transport)
+        try:
+            yield
+        finally:
+            self.sending.discard(transport)
 
     async def _write(
         self,

@@ -152,6 +152,7 @@ async def test_a_client_that_is_gone_at_any_stage_costs_nobody_anything(
     await running.until(lambda: running.server.streams._open == 1)
     await running.until(lambda: not running.server.streams._sockets)
     await running.until(lambda: not running.server._websocket._peers)
+    assert not [one for one in running.server.streams.sending if one.is_closing()]
     await running.until(lambda: running.synthesizer.status.active == 1)
     assert running.synthesizer.status.queued == 0
     backend.permit(len(STAYS))

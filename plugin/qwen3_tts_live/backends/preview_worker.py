@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import sys
+from typing import Any
 
 import espeakng_loader
 import numpy as np
@@ -146,7 +147,7 @@ class Voice:
         self._lib.espeak_Synth(data, len(data) + 1, 0, 0, 0, _UTF8, None, None)
         speech.audio(np.empty(0, np.int16), last=True)
 
-    def _on_audio(self, wav: object, count: int, events: object) -> int:
+    def _on_audio(self, wav: Any, count: int, events: object) -> int:
         """Take one buffer; a result of 1 makes eSpeak stop."""
         speech = self._speech
         if speech is None or _stop_asked():
@@ -158,8 +159,8 @@ class Voice:
                 speech.word(start, start + event.length, event.sample)
             index += 1
         if count:
-            samples = np.ctypeslib.as_array(wav, shape=(count,))
-            speech.audio(samples.copy())
+            # Not `np.ctypeslib.as_array`: ctypes keeps a type for every length that it has seen.
+            speech.audio(np.frombuffer(ctypes.string_at(wav, 2 * count), np.int16))
         return 0
 
 
