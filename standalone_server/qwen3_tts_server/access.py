@@ -20,7 +20,7 @@ from aiohttp import hdrs, web
 from qwen3_tts_server.options import ServerOptions
 from qwen3_tts_server.problems import Refused
 
-__all__ = ["CALLER", "Access", "RateLimit", "key_subprotocol", "session_id"]
+__all__ = ["CALLER", "Access", "RateLimit", "check_upgrade", "key_subprotocol", "session_id"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,6 +47,17 @@ def session_id(request: web.Request, client_id: str) -> str:
     """Return the name of a client's session: with keys, each key has clients of its own."""
     caller = request.get(CALLER, "")
     return f"{caller}/{client_id}" if caller else client_id
+
+
+def check_upgrade(request: web.Request) -> None:
+    """Do nothing, if the request opens a WebSocket.
+
+    Raises:
+        Refused: it does not; say so rather than which header is missing.
+    """
+    if not _is_upgrade(request):
+        message = f"{request.path} is a WebSocket: connect to it with ws:// or wss://"
+        raise Refused(426, "upgrade_required", message, headers={hdrs.UPGRADE: "websocket"})
 
 
 def key_subprotocol(key: str) -> str:

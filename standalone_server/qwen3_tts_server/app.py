@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from aiohttp import web
 
@@ -20,7 +21,7 @@ from qwen3_tts_server.omni_api import OmniApi
 from qwen3_tts_server.openai_api import OpenAiApi
 from qwen3_tts_server.openapi import OpenApi
 from qwen3_tts_server.options import ServerOptions
-from qwen3_tts_server.problems import add_headers, guard
+from qwen3_tts_server.problems import HttpLog, add_headers, guard
 from qwen3_tts_server.progress import DEAD, Progress, State
 from qwen3_tts_server.request_log import RequestLog
 from qwen3_tts_server.speech import SpeechApi
@@ -98,6 +99,7 @@ class Server:
             handler_cancellation=True,
             auto_decompress=False,  # `Access` refuses compressed bodies
             access_log=None,
+            logger=HttpLog(logging.getLogger("aiohttp.server")),
             shutdown_timeout=1.0,
             keepalive_timeout=self._options.keepalive_timeout,
         )

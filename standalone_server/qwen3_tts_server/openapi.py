@@ -53,6 +53,7 @@ _FAILURES = {
     413: "The text is longer than `--max-text`, or the recording larger than `--max-upload`.",
     415: "The body is of another content type, or compressed.",
     421: "The `Host` is not one of `--allowed-host`.",
+    426: "This is a WebSocket, and the request opens none.",
     429: "This client has `--max-queued` requests already, or its key or address is over "
     "`--rate-limit`.",
     501: "The engine cannot clone voices.",

@@ -65,7 +65,7 @@ def upgrade(tag: str, summary: str, text: str, parameters: Iterable[Part] = ()) 
             text,
             parameters=parameters,
             answers={101: answer("The WebSocket is open.", {})},
-            fails=(400,),
+            fails=(400, 426),
             acts=True,
         )
     }

@@ -12,9 +12,10 @@ import json
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, Field
 
 from qwen3_tts_live.errors import (
@@ -36,6 +37,7 @@ __all__ = [
     "REQUEST_ID",
     "Failure",
     "FieldError",
+    "HttpLog",
     "Refused",
     "guard",
     "parse_json",
@@ -115,6 +117,18 @@ class Refused(Exception):
         self.retryable = retryable
         self.retry_after = retry_after
         self.headers = headers or {}
+
+
+class HttpLog(logging.LoggerAdapter[logging.Logger]):
+    """aiohttp's own log, in which who speaks no HTTP is no error of ours: anyone could fill it."""
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **more: Any) -> None:
+        """Log an exception, with its traceback unless it is a client's."""
+        if isinstance(exc_info, HttpProcessingError):
+            reason = str(exc_info).splitlines()[0][:200]
+            self.debug("what %s sent is no HTTP: %s", args[0] if args else "a client", reason)
+        else:
+            self.error(msg, *args, exc_info=exc_info, **more)
 
 
 class FieldError(InvalidRequestError):

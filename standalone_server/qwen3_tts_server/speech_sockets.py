@@ -29,6 +29,7 @@ from qwen3_tts_live.synthesizer import (
     Synthesizer,
     Utterance,
 )
+from qwen3_tts_server.access import check_upgrade
 from qwen3_tts_server.accounts import Account
 from qwen3_tts_server.logs import REQUEST, named
 from qwen3_tts_server.problems import parse_json
@@ -238,6 +239,7 @@ class SpeechSocket(ABC):
 
     async def serve(self) -> web.StreamResponse:
         """Serve the client until it leaves."""
+        check_upgrade(self._request)
         await self._ws.prepare(self._request)
         transport = self._request.transport
         if transport is None:

@@ -18,6 +18,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, hdrs, web
 
 from qwen3_tts_live import wire
 from qwen3_tts_live.errors import OverloadedError
+from qwen3_tts_server.access import check_upgrade
 from qwen3_tts_server.problems import REQUEST_ID, problem
 from qwen3_tts_server.streaming import Patience, Shared, hold_little
 from qwen3_tts_server.websocket_session import PeerSession, Speaking, Told
@@ -57,6 +58,7 @@ class WebSocketApi:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Speak with a client until it leaves."""
+        check_upgrade(request)
         if self.streams.draining:
             raise OverloadedError("the server is shutting down", retry_after=5.0)
         offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "")

@@ -208,7 +208,9 @@ async def test_no_path_leads_out_of_the_page_s_folder(start: Start) -> None:
     await speaks(running)
 
 
-async def test_what_is_no_http_gets_400_and_nothing_else(start: Start) -> None:
+async def test_what_is_no_http_gets_400_and_nothing_else(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     running = await start()
     for data in (
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100) + b"\r\n\r\n",  # TLS
@@ -224,4 +226,5 @@ async def test_what_is_no_http_gets_400_and_nothing_else(start: Start) -> None:
         answer = await (await client.send(data)).read()
         assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400")), data[:40]
         client.leave()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     await speaks(running)

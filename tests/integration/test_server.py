@@ -382,3 +382,12 @@ async def test_a_stopping_server_cuts_what_outlasts_the_drain_time(start: Start)
     with pytest.raises(aiohttp.ClientError):
         await response.read()
     assert running.backend.running == []
+
+
+@pytest.mark.parametrize("path", ["/tts/ws", "/v1/speak", "/v1/audio/speech/stream"])
+async def test_who_opens_no_websocket_where_one_is_is_told_so(start: Start, path: str) -> None:
+    running = await start()
+    async with running.client.get(path) as response:
+        assert (response.status, response.headers["Upgrade"]) == (426, "websocket")
+        error = (await response.json())["error"]
+    assert error["code"] == "upgrade_required" and "ws://" in error["message"]
