@@ -240,7 +240,7 @@ def test_a_prompt_that_leaves_no_room_fails_alone(ending: Bench) -> None:
     assert failed.id == 2 and failed.error.code == "text_too_long"
 
 
-def test_a_thousand_joins_and_cancels_leave_memory_flat(endless: Bench) -> None:
+def test_hundreds_of_joins_and_cancels_leave_memory_flat(endless: Bench) -> None:
     rng = random.Random(0)
     going: list[int] = []
 
@@ -259,9 +259,9 @@ def test_a_thousand_joins_and_cancels_leave_memory_flat(endless: Bench) -> None:
         tensors = sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
         return psutil.Process().memory_info().rss, tensors
 
-    rounds(range(300))  # allocators and the pages of the caches settle
+    rounds(range(100))  # allocators and the pages of the caches settle
     memory, tensors = held()
-    rounds(range(300, 1300))
+    rounds(range(100, 400))
     for id in going:
         endless.core.handle(Cancel(id, 0.0))
     after, tensors_after = held()
