@@ -25,8 +25,6 @@ import webrtc_speaker
 from webrtc import Listener, needs_a_network_address
 from webrtc_speaker import FRAME, SPEAKER, Speaker, SpeechTrack, build, main
 
-pytestmark = pytest.mark.alone
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LOUD = re.compile(r"^(1|0\.(0[1-9]|[1-9]))")  # of 1: a voice, not the noise of a codec
 LONG = "I go on and on until somebody stops me, and nobody does, so here I am still talking. " * 50
@@ -172,6 +170,7 @@ async def test_the_command_serves_its_page_until_it_is_told_to_end() -> None:
     assert await running.wait() == 0
 
 
+@pytest.mark.alone
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
 @needs_a_network_address

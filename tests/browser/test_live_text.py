@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import Page, expect
 
 from webui import WebUi
+
+pytestmark = pytest.mark.alone  # no underrun: a real voice keeps ahead of a real player
 
 TEXT = "I speak while I am written. This comes later, and this is the end."
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from playwright.async_api import Browser, Page, expect
 
 from fakes import CHUNK
 from webui import CountingBackend, Serve, WebUi
+
+pytestmark = pytest.mark.alone  # what is played is played in real time
 
 TEXT = "Play it all"
 LONG = "I go on and on until somebody stops me. " * 20
