@@ -8,6 +8,7 @@ of a session in order. Knows nothing about sockets (`connection.py`).
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections import deque
@@ -25,6 +26,7 @@ from qwen3_tts_live.errors import (
     BackendError,
     ClosedError,
     ConnectionLostError,
+    InvalidRequestError,
     QueueFullError,
     SpeechError,
 )
@@ -343,6 +345,10 @@ class RemoteSynthesizer:
             if options is not None:
                 await known.open(options)
             return known
+        if session_id and not re.fullmatch(wire.SESSION_ID, session_id):
+            raise InvalidRequestError(
+                "a server's session has an id of 1 to 128 printable ASCII characters, no spaces"
+            )
         # Nobody can guess it, and so nobody interrupt it over HTTP.
         name = session_id or f"session-{secrets.token_hex(8)}"
         session = RemoteSession(self._connection, name, self._forget)

@@ -19,6 +19,7 @@ from qwen3_tts_live.errors import InvalidRequestError, SpeechError
 
 __all__ = [
     "PATH",
+    "SESSION_ID",
     "SUBPROTOCOL",
     "Cancel",
     "ClientMessage",
@@ -58,7 +59,9 @@ PATH = "/tts/ws"
 _HEADER = struct.Struct("<II")
 
 Number = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
-SessionId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+#: What the name of a session may be, as a regular expression.
+SESSION_ID = r"^[\x21-\x7e]{1,128}$"
+SessionId = Annotated[str, Field(pattern=SESSION_ID)]
 
 
 class _Message(BaseModel):

@@ -642,3 +642,12 @@ async def test_a_server_may_listen_on_both(tmp_path: Path) -> None:
         for one_of in (address, f"unix:{tmp_path / 's'}"):
             async with await open_synthesizer(one_of) as one:
                 assert heard(await listen((await one.open_session()).utter("Hi.")))
+
+
+async def test_an_id_that_the_wire_cannot_carry_is_an_error_of_ours() -> None:
+    async with remote(ScriptedBackend()) as synthesizer:
+        for name in ("one for all", "x" * 129, "名前"):
+            with pytest.raises(InvalidRequestError, match="128 printable"):
+                await synthesizer.open_session(session_id=name)
+        session = await synthesizer.open_session(session_id="x" * 128)
+        assert session.id == "x" * 128
