@@ -1,4 +1,4 @@
-"""What tests of several areas load, each made once a session: checkpoints, and our wheel."""
+"""How all tests run, and what those of several areas load, each made once a session."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Before anybody imports torch, and for the processes that tests start: threads only wait for each
 # other on tensors as small as these, and the other worker has the other core.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# The same examples in every run, and no limit of time for one: a busy machine fails nothing.
+# `--hypothesis-profile=explore` looks for new ones.
+_unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("suite", _unhurried, derandomize=True)
+settings.register_profile("explore", _unhurried, derandomize=False)
+settings.load_profile("suite")
 
 WriteCheckpoint = Callable[..., Path]
 

@@ -241,7 +241,7 @@ async def one_client(address: str, script: tuple[list[tuple[str, int, str]], str
         client.check(to_the_end=ending == "stay")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(strategies.lists(SCRIPT, min_size=1, max_size=3))
 def test_every_client_hears_what_is_promised_and_leaves_nothing_behind(
     scripts: list[tuple[list[tuple[str, int, str]], str]],

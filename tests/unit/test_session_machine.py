@@ -277,4 +277,4 @@ class Sessions(RuleBasedStateMachine):
 
 
 TestSessions = Sessions.TestCase
-TestSessions.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestSessions.settings = settings(max_examples=100, stateful_step_count=30)

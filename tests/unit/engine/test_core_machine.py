@@ -157,9 +157,7 @@ class EngineMachine(RuleBasedStateMachine):
 
 
 TestEngineMachine = EngineMachine.TestCase
-TestEngineMachine.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True
-)
+TestEngineMachine.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 def test_a_thousand_random_joins_and_cancels_leave_memory_flat() -> None:

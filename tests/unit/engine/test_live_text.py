@@ -60,7 +60,7 @@ def pushed(tokenizer: Any, pieces: list[str]) -> list[int]:
     return ids + live.finish()
 
 
-@settings(deadline=None, max_examples=400, derandomize=True)
+@settings(max_examples=400)
 @given(text=TEXT, cuts=st.lists(st.integers(0, 40), max_size=8))
 @example(text="they've  gone.", cuts=[4, 5, 6, 7, 8])
 @example(text="e\u0301te\u0301.", cuts=[1, 2, 3, 4])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qwen3_tts_live.errors import InvalidRequestError
@@ -149,7 +149,7 @@ texts = st.text(
 @example("the weather, isn't it?")
 @example("iPhone 你好。\n\nNo.")
 @example("e\u0301 \u1100\u1161")
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 def test_tokens_are_those_between_the_roles_of_the_official_prompt(
     base: Checkpoint, official_base: Any, text: str
 ) -> None:

@@ -103,7 +103,7 @@ def test_layers_as_wide_as_real_ones_take_the_fast_ways_of_a_cpu() -> None:
     assert difference(audio, official(codes)[:, 0]) < 2e-5
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(
     name=st.sampled_from(["tiny", "narrow"]),
     sizes=st.lists(st.integers(1, 20), min_size=4, max_size=20),
@@ -114,7 +114,7 @@ def test_it_does_not_matter_how_frames_are_cut_into_chunks(name: str, sizes: lis
     assert difference(audio, case.audio[:1]) < 2e-5
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(data=st.data())
 def test_rows_that_join_leave_and_begin_anew_do_not_hear_each_other(data: st.DataObject) -> None:
     case = subject("tiny")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ CHAT = "<|im_start|>assistant\nHi.<|im_end|>\n<|im_start|>assistant\n"
 Checkpoints = Callable[..., Path]
 
 
+@cache
 def official(folder: Path) -> Any:
     return load_qwen_tts().Qwen3TTSModel.from_pretrained(str(folder))
 

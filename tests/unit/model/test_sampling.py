@@ -129,7 +129,7 @@ def test_the_noise_is_uniform_and_neighbours_know_nothing_of_each_other() -> Non
 
 
 @given(seed=st.integers(0, 2**63 - 1), frame=st.integers(0, 10_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_seed_gives_noise(seed: int, frame: int) -> None:
     noise = uniform(torch.tensor([seed]), torch.tensor([frame]), 16)
     assert ((noise >= 0) & (noise < 1)).all()

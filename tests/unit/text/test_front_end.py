@@ -61,7 +61,6 @@ sizes = strategies.sampled_from(
 )
 
 # The first segment loads the grammars, which takes longer than hypothesis likes.
-fuzz = settings(deadline=None)
 
 
 def run(text: str, language: str, chosen: NormalizerSettings) -> list[TextSegment]:
@@ -79,7 +78,6 @@ def pieces_of(text: str, seed: int) -> list[str]:
     return pieces
 
 
-@fuzz
 @given(texts, languages, sizes, strategies.integers(0, 2**16))
 def test_segments_do_not_depend_on_the_pieces_in_which_the_text_came(
     text: str, language: str, chosen: NormalizerSettings, seed: int
@@ -95,7 +93,6 @@ def test_segments_do_not_depend_on_the_pieces_in_which_the_text_came(
             assert list(map(mine.raw_offset, offsets)) == list(map(other.raw_offset, offsets))
 
 
-@fuzz
 @given(texts, texts, languages, sizes)
 def test_what_follows_never_changes_what_was_given_out(
     text: str, more: str, language: str, chosen: NormalizerSettings
@@ -105,7 +102,6 @@ def test_what_follows_never_changes_what_was_given_out(
     assert run(text + more, language, chosen)[: len(early)] == early
 
 
-@fuzz
 @given(texts, languages, sizes, strategies.integers(0, 2**16))
 def test_the_raw_slices_join_to_the_input_whatever_stalls(
     text: str, language: str, chosen: NormalizerSettings, seed: int
@@ -127,7 +123,6 @@ def test_the_raw_slices_join_to_the_input_whatever_stalls(
         at += len(segment.raw)
 
 
-@fuzz
 @given(texts, languages, sizes)
 def test_offsets_in_what_is_said_rise_through_the_raw_text(
     text: str, language: str, chosen: NormalizerSettings
@@ -138,7 +133,6 @@ def test_offsets_in_what_is_said_rise_through_the_raw_text(
         assert all(0 <= offset <= len(segment.raw) for offset in offsets)
 
 
-@fuzz
 @given(texts, languages)
 def test_text_with_something_to_say_is_never_silent_and_other_text_always_is(
     text: str, language: str
@@ -152,7 +146,6 @@ def test_text_with_something_to_say_is_never_silent_and_other_text_always_is(
         assert segment.spoken == segment.spoken.strip()
 
 
-@fuzz
 @given(texts, sizes)
 @example("[" * 500, NormalizerSettings())
 @example("<" * 500, NormalizerSettings())
@@ -174,7 +167,6 @@ words = strategies.lists(
 )
 
 
-@fuzz
 @given(words)
 def test_plain_text_is_said_as_it_stands(several: list[str]) -> None:
     text = " ".join(several)
@@ -267,7 +259,7 @@ def test_importing_the_text_package_loads_no_grammar() -> None:
     assert done.stdout == "set()"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(strategies.integers(0, 2**16))
 def test_a_stall_at_any_moment_changes_cuts_but_not_what_is_said(seed: int) -> None:
     text = (
