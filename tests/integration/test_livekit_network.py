@@ -103,9 +103,9 @@ async def test_a_server_that_is_silent_from_the_start_is_a_timeout(line: Line) -
     asked_at = time.monotonic()
     with pytest.raises(APITimeoutError):
         await listen(
-            say(line.speaker, "Hi.", conn_options=APIConnectOptions(max_retry=0, timeout=1))
+            say(line.speaker, "Hi.", conn_options=APIConnectOptions(max_retry=0, timeout=0.5))
         )
-    assert 0.9 < time.monotonic() - asked_at < 3.0
+    assert 0.4 < time.monotonic() - asked_at < 9.0  # LiveKit's own patience is 10 s
     assert line.errors == [False]
     assert line.metrics == []
 
@@ -122,7 +122,7 @@ async def test_a_server_that_falls_silent_costs_an_error_an_attempt(line: Line, 
             if how == "stream"
             else line.speaker.synthesize("Hi.", conn_options=options)
         )
-    assert 1.2 < time.monotonic() - asked_at < 6.0
+    assert 1.2 < time.monotonic() - asked_at < 9.0
     assert line.errors == [True, True, True, False]
     assert line.metrics == []
 
