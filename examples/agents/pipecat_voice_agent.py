@@ -5,8 +5,7 @@
   python pipecat_voice_agent.py -t twilio -x HOST on the telephone; -t daily in a Daily room
 
 --offline needs no account, no key, no model and no GPU: the user's words and the answers are
-scripted, and the embedded voice speaks them. Only the page, which is Pipecat's, loads a script
-from Daily's servers to find the microphone. Voice activity detection, turn taking
+scripted, and the embedded voice speaks them. Voice activity detection, turn taking
 (both bundled with Pipecat), interrupting and the conversation's context are real.
 
 Without --offline, from the environment or a file .env:
@@ -60,6 +59,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from pipecat_qwen3_tts import Qwen3TTSService
 
+PAGE = Path(__file__).with_suffix(".html")
 INSTRUCTIONS = """You are a friendly voice assistant. What you write is spoken: answer in one to
 three short sentences, without lists, headings or emoji."""
 ANSWERS = (
@@ -303,12 +303,16 @@ class ScriptedLLM(FrameProcessor):
 
 
 def main() -> None:
-    """Say what is missing, then let Pipecat's runner serve."""
-    from pipecat.runner.run import main as run  # reads .env
+    """Say what is missing, then let Pipecat's runner serve, and our page at /."""
+    from fastapi.responses import FileResponse
+    from pipecat.runner.run import app  # reads .env
+    from pipecat.runner.run import main as run
 
     flags = own_flags()
     if not {"-h", "--help"} & set(sys.argv):
         read_settings(flags.parse_known_args()[0])
+    # Pipecat's own page, at /client/, loads a script from Daily's servers to find the microphone.
+    app.get("/", include_in_schema=False)(lambda: FileResponse(PAGE))
     run(flags)
 
 
