@@ -12,9 +12,13 @@ from collections.abc import AsyncIterator
 import pytest
 from livekit.agents import APIConnectOptions
 from livekit.plugins import qwen3_tts
+from livekit.plugins.qwen3_tts.host import Begun, Host, Request, Speaker
+from livekit.plugins.qwen3_tts.host import Heard as Told
 
 from fakes import ScriptedBackend, settle, voice_of
 from livekit_parts import Heard, listen, say, until
+from qwen3_tts_live import Finished, SessionOptions
+from qwen3_tts_live.errors import BackendUnavailableError
 from qwen3_tts_live.session import LiveSynthesizer
 
 
@@ -146,3 +150,54 @@ def test_a_process_starts_nothing_early_warns_of_a_model_in_each_job_and_ends_by
     assert done.returncode == 0, done.stderr
     (warning,) = done.stderr.splitlines()
     assert "qwen:somewhere is loaded into this job process" in warning
+
+
+class FastClock(asyncio.SelectorEventLoop):
+    """A loop whose time a test can put forward."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_speech_waits_for_a_model_longer_than_its_own_time_and_not_for_ever(
+    in_time: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    loop = FastClock()
+
+    async def speak() -> list[Told]:
+        told: list[Told] = []
+        is_loaded = asyncio.Event()
+        async with LiveSynthesizer(ScriptedBackend()) as synthesizer:
+
+            async def load() -> LiveSynthesizer:
+                await is_loaded.wait()
+                return synthesizer
+
+            host = Host(load, load_timeout=600.0)
+            host.prewarm()
+            request = Request(options=SessionOptions(), lead=None, timeout=10.0)
+            speaker = Speaker(host, request, lambda event: told.append(event) or True)
+            speaker.start()
+            speaker.push_text("Hello.")
+            speaker.end_input()
+            for seconds in (0, 590 if in_time else 610):
+                loop.ahead += seconds
+                await settle()
+            is_loaded.set()
+            await until(lambda: not host.speakers)
+            await host.aclose(owned=False)
+        return told
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        told = runner.run(speak())
+    assert "speech waits for the model to be loaded, 600 s at most" in caplog.text
+    if in_time:
+        assert isinstance(told[0], Begun) and told[0].seconds > 590
+        assert isinstance(told[-1], Finished) and told[-1].reason == "completed"
+    else:
+        (failure,) = told
+        assert isinstance(failure, BackendUnavailableError) and "after 600 s" in failure.message

@@ -41,6 +41,8 @@ class Engine:
             its owner's to close.
         api_key: for a server that asks for one.
         qwen: how Qwen3-TTS runs; for `qwen:` addresses alone.
+        load_timeout: seconds that a speech waits for a `qwen:` model to be loaded; the time-out of
+            `conn_options` counts from then on.
         allow_per_process_model: do not warn about a model in a job process.
     """
 
@@ -50,6 +52,7 @@ class Engine:
         *,
         api_key: str | None = None,
         qwen: QwenOptions | None = None,
+        load_timeout: float = 600.0,
         allow_per_process_model: bool = False,
     ) -> None:
         self.address = engine if isinstance(engine, str) else None
@@ -57,8 +60,12 @@ class Engine:
         self._thread: _EngineThread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         if isinstance(engine, str):
-            self._host = Host(lambda: open_synthesizer(engine, qwen=qwen, api_key=api_key))
-            if engine.startswith("qwen:") and not allow_per_process_model:
+            loads = engine.startswith("qwen:")
+            self._host = Host(
+                lambda: open_synthesizer(engine, qwen=qwen, api_key=api_key),
+                load_timeout if loads else None,
+            )
+            if loads and not allow_per_process_model:
                 _warn_in_a_job_process(engine)
         else:
             self._host = Host(lambda: _given(engine))

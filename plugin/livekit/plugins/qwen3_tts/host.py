@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from qwen3_tts_live.audio import AudioChunk
-from qwen3_tts_live.errors import ClosedError, SpeechError
+from qwen3_tts_live.errors import BackendUnavailableError, ClosedError, SpeechError
 from qwen3_tts_live.synthesizer import (
     Event,
     Finished,
@@ -83,11 +83,18 @@ class Host:
 
     Args:
         open_: opens the synthesizer; called again when that was lost.
+        load_timeout: seconds that a speech waits for that, before its own time begins to count;
+            None where nothing is loaded, and opening is part of a speech's time.
     """
 
-    def __init__(self, open_: Callable[[], Coroutine[Any, Any, Synthesizer]]) -> None:
+    def __init__(
+        self,
+        open_: Callable[[], Coroutine[Any, Any, Synthesizer]],
+        load_timeout: float | None = None,
+    ) -> None:
         self.info: SynthesizerInfo | None = None
         self._open = open_
+        self._load_timeout = load_timeout
         self._opening: asyncio.Task[Synthesizer] | None = None
         self._prewarming = False
         self._idle: list[Session] = []
@@ -97,14 +104,36 @@ class Host:
 
     async def synthesizer(self) -> Synthesizer:
         """Return the synthesizer; the first caller opens it, and giving up does not stop that."""
+        synthesizer = await asyncio.shield(self._begin_opening())
+        self.info = synthesizer.info
+        return synthesizer
+
+    async def loaded(self) -> None:
+        """Wait for a model that is loaded in this process, which can take minutes.
+
+        Raises:
+            BackendUnavailableError: it took too long, and goes on.
+            SpeechError: it cannot be loaded.
+        """
+        if self._load_timeout is None or (opening := self._begin_opening()).done():
+            return
+        limit = f"{self._load_timeout:g} s"
+        logger.info("speech waits for the model to be loaded, %s at most", limit)
+        try:
+            async with asyncio.timeout(self._load_timeout):
+                await asyncio.shield(opening)
+        except TimeoutError:
+            raise BackendUnavailableError(
+                f"the model is still being loaded after {limit}"
+            ) from None
+
+    def _begin_opening(self) -> asyncio.Task[Synthesizer]:
         if self.closed:
             raise ClosedError("the TTS was closed")
         opening = self._opening
         if opening is None or (opening.done() and _failed(opening)):
             opening = self._opening = self.spawn(self._open())
-        synthesizer = await asyncio.shield(opening)
-        self.info = synthesizer.info
-        return synthesizer
+        return opening
 
     async def begin(self, options: SessionOptions) -> tuple[Session, Utterance, bool]:
         """Return a session of its own for an utterance, the utterance, and if it was idle."""
@@ -296,6 +325,7 @@ class Speaker:
     async def _speak(self) -> None:
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
+        await self._host.loaded()
         async with asyncio.timeout(self._request.timeout):
             session, utterance, reused = await self._host.begin(self._request.options)
         self._session, self._utterance = session, utterance
