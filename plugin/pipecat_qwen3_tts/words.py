@@ -2,7 +2,7 @@
 
 Pipecat joins words with a space, unless they are marked as bringing their own; a mark holds for
 the rest of its sentence, and spaces at a word's ends are lost. So a sentence is either *spaced*
-(cut only at spaces, as in English) or *glued* (cut between ideographs, and never at a space).
+(cut only at spaces, as in English) or *glued* (cut between ideographs, and never at a space within it).
 Punctuation stays on the word before it. Knows nothing about audio, Pipecat or the engine.
 """
 
@@ -94,7 +94,8 @@ def _cuts(text: str, begin: int, end: int, *, glued: bool) -> Iterator[int]:
     for pair in _PAIR.finditer(text, begin, end):
         before, between, after = pair.groups()
         space = max((at for at, char in enumerate(between) if char.isspace()), default=None)
-        if not glued and space is not None:
+        # Pipecat would take a word that goes on into the next sentence apart, and space what follows.
+        if space is not None and (not glued or _SENTENCE_END.search(between)):
             yield pair.start(2) + space + 1
         elif glued and space is None and _IS_IDEOGRAPH.search(before + after):
             yield pair.end(2)

@@ -25,6 +25,8 @@ def contents(context: LLMContext) -> list[str]:
         ("Hello, world! It's $5.99 (really). Dr. Smith said: go.", TOKEN),
         ("Hello, world! It's $5.99 (really). Dr. Smith said: go.", SENTENCE),
         ("你好！今天天气很好，我们去公园散步吧。", TOKEN),
+        ("你好，世界。今天天气很好！我们走吧。", SENTENCE),
+        ("我喜欢Python。它很好用。 Then we go. 再见。", TOKEN),
         ("안녕하세요. 오늘은 날씨가 좋네요.", TOKEN),
         ("안녕하세요. 오늘은 날씨가 좋네요.", SENTENCE),
         ("Ciao! Come stai? Bene, grazie.", TOKEN),
