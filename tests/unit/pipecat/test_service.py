@@ -205,7 +205,7 @@ async def test_settings_hold_for_the_text_behind_them_even_within_a_reply(
     assert options_of(backend, "One") == options_of(backend, "Two") == ("anna", "English", None)
     assert options_of(backend, "Three") == ("bert", "English", None)
     assert options_of(backend, "四") == ("bert", "Chinese", "Softly.")
-    assert options_of(backend, "Five") == (None, "English", None)
+    assert options_of(backend, "Five") == ("anna", "English", None)  # the default
 
 
 async def test_settings_hold_for_the_replies_behind_them(
@@ -214,7 +214,7 @@ async def test_settings_hold_for_the_replies_behind_them(
     async with calling(speaking(engine, text_aggregation_mode=SENTENCE)) as call:
         await call.send(*turn("One. ", "Two."), settings(voice="bert"), *turn("Three."))
         await call.heard(TTSStoppedFrame, 2)
-    assert options_of(backend, "Two")[0] is None
+    assert options_of(backend, "Two")[0] == "anna"  # the default
     assert options_of(backend, "Three")[0] == "bert"
 
 
