@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import numpy as np
-from pipecat.frames.frames import TTSAudioRawFrame, TTSStoppedFrame
+from pipecat.frames.frames import EndFrame, TTSAudioRawFrame, TTSStoppedFrame
 from pipecat.utils.errors import ErrorCategory
 
-from fakes import CHUNK, ScriptedBackend
+from fakes import CHUNK, ScriptedBackend, settle
 from pipecat_call import Call, calling, spaced, turn
 from pipecat_qwen3_tts import Qwen3TTSService
 from qwen3_tts_live import SessionLimits
 from qwen3_tts_live.backend import BackendEvent, Pcm, Segment, Word
 from qwen3_tts_live.errors import BackendCrashedError, CapacityError, SpeechError
 from qwen3_tts_live.session import LiveSynthesizer
+from qwen3_tts_live.synthesizer import Session
 
 REPLY = "One two three. Four five six, seven eight. Nine ten."
 
@@ -153,3 +156,30 @@ async def test_an_engine_that_cannot_be_opened_is_reported_when_the_call_begins(
         async with calling(Qwen3TTSService(engine=address)) as call:
             await call.until(lambda: call.up)
         assert categories(call) == [category]
+
+
+class Loading(LiveSynthesizer):
+    """Opens no session before it is told that it is loaded."""
+
+    def __init__(self, backend: ScriptedBackend) -> None:
+        super().__init__(backend)
+        self.asked, self.is_loaded = asyncio.Event(), asyncio.Event()
+
+    async def open_session(self, *args: Any, **options: Any) -> Session:
+        self.asked.set()
+        await self.is_loaded.wait()
+        return await super().open_session(*args, **options)
+
+
+async def test_what_the_llm_says_while_the_engine_loads_waits_for_it() -> None:
+    async with Loading(ScriptedBackend()) as engine:
+        call = Call(speaking(engine))
+        running = asyncio.create_task(call.run())
+        await call.send(*turn("Hello."), EndFrame())
+        await engine.asked.wait()
+        await settle()
+        assert not call.down and not call.up
+        engine.is_loaded.set()
+        await running
+        assert len(call.audio()) == 2 * len("Hello.") * CHUNK
+        assert not call.up
