@@ -1,9 +1,9 @@
 """Listeners that take speech as fast as it is played, hundreds of them in one thread.
 
-Knows of the server only what is on the wire. A listener over HTTP leaves what it does not play yet in
-its socket, as a small device does; one over the WebSocket says twice a second what it has played.
-When audio came is what the kernel says (Linux: SO_TIMESTAMPING), so that it does not matter how late
-this program looks.
+Knows of the server only what is on the wire. A listener over HTTP keeps a second in hand and leaves
+the rest in its socket, as a small device does; one over the WebSocket says twice a second what it has
+played. When audio came is what the kernel says (Linux: SO_TIMESTAMPING), so that it matters little how
+late this program looks: of what came in several pieces meanwhile, it tells when the last one did.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ __all__ = ["Listener", "play"]
 _SO_TIMESTAMPING = 37
 _SOFTWARE_RECEIVE = (1 << 3) | (1 << 4)
 _TIME = struct.Struct("ll")
-# About a second and a half of speech: what a listener over HTTP has in hand, and the server cannot take back.
-_RECEIVE_BUFFER = 64 * 1024
+_RECEIVE_BUFFER = 32 * 1024  # two thirds of a second
+_IN_HAND = 1.0  # seconds that a listener over HTTP has besides
 _SESSIONS_A_SOCKET = 16
 _REPORT = 0.5  # seconds between two reports of what was played
 
@@ -115,24 +115,31 @@ class OverHttp:
         self._waiting = wanted
 
     def _read(self) -> None:
-        """Read until there is audio to play, and come back when it has been played."""
-        while (found := self._audio()) is None:
-            try:
-                data, at = _receive(self._socket, 4096)
-            except BlockingIOError:
+        """Read until there is enough in hand, and come back when there is not."""
+        while (found := self._audio()) != 0:
+            if found is not None:
+                self._listener.came(found, self._at)
+            elif not self._receive():
                 self._wait(True)
                 return
-            if not data:
-                raise ConnectionError(f"{self._name}: the body broke off")
-            self._buffer += data
-            self._at = at
+            if self._listener.due > time.time() + _IN_HAND:
+                self._wait(False)
+                self._load.at(self._listener.due - _IN_HAND, self._read)
+                return
         self._wait(False)
-        if not found:
-            self._socket.close()
-            self._load.open -= 1
-            return
-        self._listener.came(found, self._at)
-        self._load.at(self._listener.due, self._read)
+        self._socket.close()
+        self._load.open -= 1
+
+    def _receive(self) -> bool:
+        """Take what has come, a chunk and a bit at most; return False if nothing has."""
+        try:
+            data, self._at = _receive(self._socket, 4096)
+        except BlockingIOError:
+            return False
+        if not data:
+            raise ConnectionError(f"{self._name}: the body broke off")
+        self._buffer += data
+        return True
 
     def _audio(self) -> int | None:
         """Return the samples of the body's next chunk, 0 at its end; None if it is not all there."""
