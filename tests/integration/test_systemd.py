@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -78,6 +79,19 @@ async def test_it_hears_that_the_server_is_ready_and_that_it_stops(manager: Mana
     assert await manager.hears() == "STOPPING=1"
     assert await serving == 0
     assert manager.heard() == []
+
+
+async def test_while_it_serves_the_collector_leaves_alone_what_was_there_before(
+    manager: Manager,
+) -> None:
+    supervision = Supervision(address=manager.address)
+    options = ServerOptions(engine="preview:", host="127.0.0.1", port=0, supervision=supervision)
+    serving = asyncio.create_task(serve(options))
+    assert await manager.hears() == "READY=1"
+    assert gc.get_freeze_count() > 10_000
+    signal.raise_signal(signal.SIGTERM)
+    await serving
+    assert gc.get_freeze_count() == 0
 
 
 async def test_it_gets_signs_of_life_until_only_a_restart_can_help(manager: Manager) -> None:

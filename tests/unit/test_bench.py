@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.fakes import FakeClock, ScriptedBackend
 
+from fakes import FakeClock, ScriptedBackend
 from qwen3_tts_live import SessionOptions
 from qwen3_tts_live.backend import BackendEvent, Pcm, Segment
 from qwen3_tts_live.cli import main
