@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+_NOT_RESULTS = ":!benchmarks/results"
 
 
 def percentiles(values: Sequence[float], digits: int = 1) -> dict[str, float]:
@@ -28,7 +29,7 @@ def circumstances(*packages: str) -> dict[str, Any]:
     """Return where, with what and how this run was made."""
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "-uno", "--", ".", _NOT_RESULTS)),
         "command": " ".join([Path(sys.executable).name, *sys.orig_argv[1:]]),
         "processor": _processor(),
         "cores": os.cpu_count(),
