@@ -46,7 +46,7 @@ async def test_a_request_is_one_line_that_tells_neither_the_text_nor_the_client(
     assert "secret" not in caplog.text and "somebody" not in caplog.text
 
 
-@pytest.mark.parametrize(("path", "talk"), (HTTP | SOCKETS).items(), ids=str)
+@pytest.mark.parametrize(("path", "talk"), (HTTP | SOCKETS).items(), ids=list(HTTP | SOCKETS))
 async def test_what_is_spoken_on_any_route_has_one_line_with_its_numbers(
     start: Start, log: Written, path: str, talk: Talk
 ) -> None:
@@ -65,7 +65,7 @@ async def test_what_is_spoken_on_any_route_has_one_line_with_its_numbers(
     assert len(line.get("client", "has no name".ljust(12)[:12])) == 12
 
 
-@pytest.mark.parametrize(("path", "talk"), (HTTP | SOCKETS).items(), ids=str)
+@pytest.mark.parametrize(("path", "talk"), (HTTP | SOCKETS).items(), ids=list(HTTP | SOCKETS))
 async def test_what_is_said_is_logged_only_when_asked_for(
     start: Start, log: Written, path: str, talk: Talk
 ) -> None:
@@ -80,7 +80,7 @@ async def test_what_is_said_is_logged_only_when_asked_for(
     assert log.of(name)[-1]["text"] == "hello there"
 
 
-@pytest.mark.parametrize(("path", "talk"), (HTTP | SOCKETS).items(), ids=str)
+@pytest.mark.parametrize(("path", "talk"), (HTTP | SOCKETS).items(), ids=list(HTTP | SOCKETS))
 async def test_what_the_session_logs_for_a_request_carries_its_id(
     start: Start, log: Written, path: str, talk: Talk
 ) -> None:
