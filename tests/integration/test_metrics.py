@@ -16,7 +16,7 @@ from serving import Start
 ROUTES = (HTTP | SOCKETS).items()
 
 
-@pytest.mark.parametrize(("path", "talk"), ROUTES, ids=str)
+@pytest.mark.parametrize(("path", "talk"), ROUTES, ids=[path for path, _ in ROUTES])
 async def test_what_is_spoken_on_any_route_feeds_the_same_metrics(
     start: Start, path: str, talk: Talk
 ) -> None:
@@ -31,7 +31,7 @@ async def test_what_is_spoken_on_any_route_feeds_the_same_metrics(
     assert (await scrape(running))["tts_lead_seconds_count"] >= 1
 
 
-@pytest.mark.parametrize(("path", "talk"), ROUTES, ids=str)
+@pytest.mark.parametrize(("path", "talk"), ROUTES, ids=[path for path, _ in ROUTES])
 async def test_failures_and_refusals_on_any_route_feed_the_same_metrics(
     start: Start, path: str, talk: Talk
 ) -> None:
