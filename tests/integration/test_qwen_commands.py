@@ -227,7 +227,7 @@ def test_serve_tells_that_it_loads_then_speaks_and_ends_well(
     server: tuple[subprocess.Popen[str], str],
 ) -> None:
     process, url = server
-    assert get(f"{url}/ready") == (503, '{"status": "loading"}')
+    assert get(f"{url}/ready") == (503, '{"status":"loading"}')
     assert process.stderr is not None
     said = []
     for line in process.stderr:
@@ -256,6 +256,6 @@ def test_serve_that_is_told_to_stop_while_it_loads_stops(
     server: tuple[subprocess.Popen[str], str],
 ) -> None:
     process, url = server
-    assert get(f"{url}/health") == (200, '{"status": "loading"}')
+    assert get(f"{url}/health") == (200, '{"status":"loading"}')
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 0

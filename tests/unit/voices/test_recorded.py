@@ -79,10 +79,13 @@ def test_an_index_that_claims_eighty_million_samples_is_refused_within_its_limit
         "16",
         "99999",
     ]
+    # A process's largest size begins with that of its parent, so a small one is put between.
+    started = "decoder = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)"
+    ended = "print(os.wait4(decoder.pid, 0)[2].ru_maxrss)"
+    between = [sys.executable, "-I", "-c", f"import os, subprocess, sys; {started}; {ended}"]
     with path.open("rb") as file:
-        decoder = subprocess.Popen(command, stdin=file, stdout=subprocess.DEVNULL)
-        _, decoder.returncode, used = os.wait4(decoder.pid, 0)
-    assert used.ru_maxrss < 1 << 20  # kilobytes
+        done = subprocess.run([*between, *command], stdin=file, stdout=subprocess.PIPE, check=True)
+    assert 10_000 < int(done.stdout) < 1 << 20  # kilobytes
 
 
 def outside(own: bytes, path: Path) -> bytes:
